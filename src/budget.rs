@@ -1,0 +1,384 @@
+//! The bytes of telemetry that the process may hold: one `Budget`, handed out as `Permit`s that return themselves.
+//!
+//! It knows nothing of requests. Invariant: the bytes of all living permits never exceed the budget, and of the bodies
+//! that grow while they arrive, one can always finish, because `growth` bytes are kept free for it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
+    time::{Instant, timeout_at},
+};
+
+/// What the bytes of a permit are held for; the label `use` of `otlp_relay_budget_bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Use {
+    /// Bodies that arrive, wait, or are being processed.
+    Bodies,
+    /// Receive windows of open connections.
+    Windows,
+    /// Payloads in the queues or on their way out, with the buffers they pin.
+    Queues,
+}
+
+impl Use {
+    /// All of them, in the order of their metrics.
+    pub const ALL: [Self; 3] = [Self::Bodies, Self::Windows, Self::Queues];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Bodies => "bodies",
+            Self::Windows => "windows",
+            Self::Queues => "queues",
+        }
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Self::Bodies => 0,
+            Self::Windows => 1,
+            Self::Queues => 2,
+        }
+    }
+}
+
+/// Why no permit was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// There was no room until the deadline.
+    Full,
+    /// It would not even fit the empty budget.
+    NeverFits,
+}
+
+/// A bound on bytes, shared by everything that holds telemetry.
+#[derive(Clone)]
+pub struct Budget {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    total: usize,
+    growth: usize,
+    /// All bytes but those kept for growth; first come, first served.
+    shared: Arc<Semaphore>,
+    /// One ticket: whoever holds it may use the bytes kept for growth.
+    grower: Arc<Semaphore>,
+    used: [AtomicUsize; Use::ALL.len()],
+}
+
+/// Bytes of the budget, returned on drop.
+pub struct Permit {
+    budget: Budget,
+    shared: Option<OwnedSemaphorePermit>,
+    /// Bytes beyond `shared`, out of those kept for growth; the ticket is held while this is above zero.
+    borrowed: usize,
+    ticket: Option<OwnedSemaphorePermit>,
+    purpose: Use,
+}
+
+// === impl Budget ===
+
+impl Budget {
+    /// A budget of `total` bytes of which `growth` are kept free for the one body that may wait to grow.
+    /// Both are at most `u32::MAX`, and `growth` is at most `total`: the configuration holds both.
+    pub fn new(total: usize, growth: usize) -> Self {
+        let growth = growth.min(total);
+        Self {
+            inner: Arc::new(Inner {
+                total,
+                growth,
+                shared: Arc::new(Semaphore::new(total - growth)),
+                grower: Arc::new(Semaphore::new(1)),
+                used: Default::default(),
+            }),
+        }
+    }
+
+    /// The bytes that may be held at most.
+    pub fn total(&self) -> usize {
+        self.inner.total
+    }
+
+    /// The bytes held for one purpose.
+    pub fn used(&self, purpose: Use) -> usize {
+        self.inner.used[purpose.index()].load(Ordering::Relaxed)
+    }
+
+    /// The bytes held for all purposes.
+    pub fn used_total(&self) -> usize {
+        Use::ALL.iter().map(|&purpose| self.used(purpose)).sum()
+    }
+
+    /// Takes `bytes` if they are free now, never out of those kept for growth.
+    pub fn try_claim(&self, bytes: usize, purpose: Use) -> Result<Permit, Denied> {
+        let shared = self.try_shared(bytes)?;
+        Ok(self.permit(shared, bytes, purpose))
+    }
+
+    /// Takes `bytes`, waiting in order of arrival until `deadline`.
+    pub async fn claim(
+        &self,
+        bytes: usize,
+        purpose: Use,
+        deadline: Instant,
+    ) -> Result<Permit, Denied> {
+        let shared = self.wait_shared(bytes, deadline).await?;
+        Ok(self.permit(shared, bytes, purpose))
+    }
+
+    fn permit(&self, shared: OwnedSemaphorePermit, bytes: usize, purpose: Use) -> Permit {
+        self.inner.used[purpose.index()].fetch_add(bytes, Ordering::Relaxed);
+        Permit {
+            budget: self.clone(),
+            shared: Some(shared),
+            borrowed: 0,
+            ticket: None,
+            purpose,
+        }
+    }
+
+    fn try_shared(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Denied> {
+        let wanted = self.wanted(bytes)?;
+        Arc::clone(&self.inner.shared)
+            .try_acquire_many_owned(wanted)
+            .map_err(|refused| match refused {
+                TryAcquireError::NoPermits => Denied::Full,
+                TryAcquireError::Closed => unreachable!("the semaphore is never closed"),
+            })
+    }
+
+    async fn wait_shared(
+        &self,
+        bytes: usize,
+        deadline: Instant,
+    ) -> Result<OwnedSemaphorePermit, Denied> {
+        let wanted = self.wanted(bytes)?;
+        let waiting = Arc::clone(&self.inner.shared).acquire_many_owned(wanted);
+        match timeout_at(deadline, waiting).await {
+            Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
+            Err(_elapsed) => Err(Denied::Full),
+        }
+    }
+
+    fn wanted(&self, bytes: usize) -> Result<u32, Denied> {
+        if bytes > self.inner.total - self.inner.growth {
+            return Err(Denied::NeverFits);
+        }
+        u32::try_from(bytes).map_err(|_| Denied::NeverFits)
+    }
+}
+
+impl fmt::Debug for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Budget")
+            .field("total", &self.inner.total)
+            .field("used", &self.used_total())
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Permit ===
+
+impl Permit {
+    /// The bytes it stands for.
+    pub fn bytes(&self) -> usize {
+        self.shared
+            .as_ref()
+            .map_or(0, |shared| shared.num_permits())
+            + self.borrowed
+    }
+
+    /// Adds `more` bytes. What is not free is awaited until `deadline`, and out of the bytes kept for growth as soon as
+    /// nobody else uses them.
+    pub async fn grow(&mut self, more: usize, deadline: Instant) -> Result<(), Denied> {
+        if more == 0 {
+            return Ok(());
+        }
+        if self.bytes() + more > self.budget.inner.total {
+            return Err(Denied::NeverFits);
+        }
+        if self.ticket.is_none() {
+            match self.budget.try_shared(more) {
+                Ok(shared) => self.join(shared, more),
+                Err(_) => self.borrow(more, deadline).await?,
+            }
+            return Ok(());
+        }
+        self.borrow(more, deadline).await
+    }
+
+    /// Adds `more` bytes if they are free now.
+    pub fn try_grow(&mut self, more: usize) -> Result<(), Denied> {
+        if more == 0 {
+            return Ok(());
+        }
+        let shared = self.budget.try_shared(more)?;
+        self.join(shared, more);
+        Ok(())
+    }
+
+    /// Gives back all but `bytes`.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let surplus = self.bytes().saturating_sub(bytes);
+        let returned = surplus.min(self.borrowed);
+        self.borrowed -= returned;
+        if self.borrowed == 0 {
+            self.ticket = None;
+        }
+        let from_shared = surplus - returned;
+        if from_shared > 0 {
+            let shared = self
+                .shared
+                .as_mut()
+                .expect("a living permit has a shared part");
+            drop(shared.split(from_shared));
+        }
+        self.account().fetch_sub(surplus, Ordering::Relaxed);
+    }
+
+    /// Exchanges bytes out of those kept for growth for shared ones, so that the next body can grow.
+    pub async fn settle(&mut self, deadline: Instant) -> Result<(), Denied> {
+        if self.borrowed > 0 {
+            let shared = self.budget.wait_shared(self.borrowed, deadline).await?;
+            self.shared
+                .as_mut()
+                .expect("a living permit has a shared part")
+                .merge(shared);
+            self.borrowed = 0;
+            self.ticket = None;
+        }
+        Ok(())
+    }
+
+    /// Says what the bytes are held for from now on.
+    pub fn assign(&mut self, purpose: Use) {
+        let bytes = self.bytes();
+        self.account().fetch_sub(bytes, Ordering::Relaxed);
+        self.purpose = purpose;
+        self.account().fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    async fn borrow(&mut self, more: usize, deadline: Instant) -> Result<(), Denied> {
+        if self.ticket.is_none() {
+            let grower = Arc::clone(&self.budget.inner.grower);
+            let ticket = timeout_at(deadline, grower.acquire_owned())
+                .await
+                .map_err(|_elapsed| Denied::Full)?;
+            self.ticket = Some(ticket.expect("the semaphore is never closed"));
+        }
+        if self.borrowed + more > self.budget.inner.growth {
+            return Err(Denied::NeverFits);
+        }
+        self.borrowed += more;
+        self.account().fetch_add(more, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn join(&mut self, shared: OwnedSemaphorePermit, bytes: usize) {
+        self.shared
+            .as_mut()
+            .expect("a living permit has a shared part")
+            .merge(shared);
+        self.account().fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn account(&self) -> &AtomicUsize {
+        &self.budget.inner.used[self.purpose.index()]
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.account().fetch_sub(self.bytes(), Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("bytes", &self.bytes())
+            .field("purpose", &self.purpose)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(1)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_bytes_kept_for_growth_serve_one_body_at_a_time() {
+        let budget = Budget::new(100, 40);
+        let mut first = budget.try_claim(30, Use::Bodies).unwrap();
+        let mut second = budget.try_claim(30, Use::Bodies).unwrap();
+        assert_eq!(budget.try_claim(1, Use::Bodies).unwrap_err(), Denied::Full);
+
+        first.grow(40, soon()).await.unwrap();
+        assert_eq!(budget.used_total(), 100);
+        assert_eq!(second.grow(1, soon()).await, Err(Denied::Full));
+
+        drop(first);
+        second.grow(30, soon()).await.unwrap();
+        assert_eq!(second.bytes(), 60);
+        drop(second);
+        assert_eq!(budget.used_total(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_could_never_fit_is_told_apart_from_what_does_not_fit_now() {
+        let budget = Budget::new(100, 40);
+        assert_eq!(
+            budget.claim(61, Use::Bodies, soon()).await.unwrap_err(),
+            Denied::NeverFits
+        );
+        let mut permit = budget.try_claim(60, Use::Bodies).unwrap();
+        assert_eq!(permit.grow(41, soon()).await, Err(Denied::NeverFits));
+        assert_eq!(
+            budget.claim(1, Use::Bodies, soon()).await.unwrap_err(),
+            Denied::Full
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn settling_frees_the_growth_for_the_next_body() {
+        let budget = Budget::new(100, 40);
+        let other = budget.try_claim(50, Use::Queues).unwrap();
+        let mut body = budget.try_claim(10, Use::Bodies).unwrap();
+        body.grow(40, soon()).await.unwrap();
+        assert_eq!(body.settle(soon()).await, Err(Denied::Full));
+        drop(other);
+        body.settle(soon()).await.unwrap();
+        let mut next = budget.try_claim(10, Use::Bodies).unwrap();
+        next.grow(40, soon()).await.unwrap();
+        assert_eq!(budget.used(Use::Bodies), 100);
+    }
+
+    #[test]
+    fn shrinking_and_reassigning_keep_the_books() {
+        let budget = Budget::new(100, 10);
+        let mut permit = budget.try_claim(50, Use::Bodies).unwrap();
+        permit.shrink_to(20);
+        permit.assign(Use::Queues);
+        assert_eq!(
+            (budget.used(Use::Bodies), budget.used(Use::Queues)),
+            (0, 20)
+        );
+        drop(permit);
+        assert_eq!(budget.used_total(), 0);
+        assert!(budget.try_claim(90, Use::Windows).is_ok());
+    }
+}

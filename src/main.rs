@@ -1,0 +1,4 @@
+//! The `otlp-relay` program: see `cli`.
+#![forbid(unsafe_code)]
+
+fn main() {}

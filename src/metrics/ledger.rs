@@ -1,0 +1,348 @@
+//! The account of every span: each is counted exactly once, and the equations of [`Totals::imbalance`] hold at any moment.
+//!
+//! One lock, taken once per request and once per answer of a destination, keeps what belongs together together: no
+//! reader ever sees a span that was accepted and is nowhere.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use serde::Serialize;
+
+/// How a request came in; the label `transport`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// OTLP/gRPC.
+    Grpc,
+    /// OTLP/HTTP.
+    Http,
+}
+
+impl Transport {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Grpc, Self::Http];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// Why spans were lost after they had been accepted; the label `reason`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// The queue of a destination that is not required was full.
+    QueueFull,
+    /// Older than `retry.give_up_after`.
+    Expired,
+    /// Its destination was removed from the configuration and did not take it in time.
+    Removed,
+    /// A single span that no longer fits one message.
+    TooLarge,
+    /// It failed again and again while others were delivered.
+    Undeliverable,
+    /// Not delivered when the shutdown deadline came.
+    Shutdown,
+    /// A fault of the relay: spans were dropped without a fate.
+    Internal,
+}
+
+impl Loss {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::QueueFull,
+        Self::Expired,
+        Self::Removed,
+        Self::TooLarge,
+        Self::Undeliverable,
+        Self::Shutdown,
+        Self::Internal,
+    ];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::Expired => "expired",
+            Self::Removed => "removed",
+            Self::TooLarge => "too_large",
+            Self::Undeliverable => "undeliverable",
+            Self::Shutdown => "shutdown",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What became of spans that a destination held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The destination has them.
+    Exported,
+    /// The destination answered that it will not have them.
+    RejectedByDestination,
+    /// Lost, and why.
+    Lost(Loss),
+}
+
+/// What was decided about one request's spans, committed in one piece when the request is accepted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Spans in the body.
+    pub received: u64,
+    /// Spans without usable ids, or too large to be sent.
+    pub rejected: u64,
+    /// Spans that sampling dropped.
+    pub sampled_out: u64,
+    /// Spans that go on to the destinations.
+    pub forwarded: u64,
+}
+
+/// The account of every span since the start.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    totals: Arc<Mutex<Totals>>,
+}
+
+/// The books at one moment, in spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Spans in bodies that were scanned.
+    pub received: u64,
+    /// Spans whose request was answered OK, less those rejected.
+    pub accepted: u64,
+    /// Spans whose request was refused.
+    pub refused: u64,
+    /// Spans that were refused one by one.
+    pub rejected: u64,
+    /// Accepted spans that sampling dropped.
+    pub sampled_out: u64,
+    /// Accepted spans held until their trace is decided.
+    pub undecided: u64,
+    /// Accepted spans that went on to the destinations.
+    pub forwarded: u64,
+    /// Accepted, refused and rejected by transport.
+    pub transports: BTreeMap<Transport, TransportTotals>,
+    /// The account of each destination that exists or has existed.
+    pub destinations: BTreeMap<Arc<str>, DestinationTotals>,
+}
+
+/// What one transport brought, in spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TransportTotals {
+    /// See [`Totals::accepted`].
+    pub accepted: u64,
+    /// See [`Totals::refused`].
+    pub refused: u64,
+    /// See [`Totals::rejected`].
+    pub rejected: u64,
+}
+
+/// The account of one destination, in spans.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DestinationTotals {
+    /// Spans forwarded while it existed.
+    pub forwarded: u64,
+    /// Spans it has.
+    pub exported: u64,
+    /// Spans it would not have.
+    pub rejected_by_destination: u64,
+    /// Spans lost, by reason.
+    pub lost: BTreeMap<Loss, u64>,
+    /// Spans queued or on their way.
+    pub held: u64,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// Books a request that was scanned and refused whole.
+    pub fn refuse(&self, transport: Transport, spans: u64) {
+        let mut totals = self.lock();
+        totals.received += spans;
+        totals.refused += spans;
+        totals.transports.entry(transport).or_default().refused += spans;
+    }
+
+    /// Books an accepted request; each of `destinations` holds its forwarded spans from now on. The caller makes the
+    /// spans visible to the destinations only afterwards, so that no fate comes before its span.
+    pub fn accept<'a>(
+        &self,
+        transport: Transport,
+        tally: Tally,
+        destinations: impl IntoIterator<Item = &'a Arc<str>>,
+    ) {
+        debug_assert_eq!(
+            tally.received,
+            tally.rejected + tally.sampled_out + tally.forwarded,
+            "a tally balances by itself"
+        );
+        let accepted = tally.received - tally.rejected;
+        let mut totals = self.lock();
+        totals.received += tally.received;
+        totals.accepted += accepted;
+        totals.rejected += tally.rejected;
+        totals.sampled_out += tally.sampled_out;
+        totals.forwarded += tally.forwarded;
+        let by_transport = totals.transports.entry(transport).or_default();
+        by_transport.accepted += accepted;
+        by_transport.rejected += tally.rejected;
+        if tally.forwarded == 0 {
+            return;
+        }
+        for name in destinations {
+            let account = account(&mut totals, name);
+            account.forwarded += tally.forwarded;
+            account.held += tally.forwarded;
+        }
+    }
+
+    /// Books what became of spans that `destination` held.
+    pub fn settle(&self, destination: &Arc<str>, fate: Fate, spans: u64) {
+        if spans == 0 {
+            return;
+        }
+        let mut totals = self.lock();
+        let account = account(&mut totals, destination);
+        debug_assert!(account.held >= spans, "a fate belongs to held spans");
+        account.held = account.held.saturating_sub(spans);
+        match fate {
+            Fate::Exported => account.exported += spans,
+            Fate::RejectedByDestination => account.rejected_by_destination += spans,
+            Fate::Lost(reason) => *account.lost.entry(reason).or_default() += spans,
+        }
+    }
+
+    /// Opens the account of a destination, so that it shows before its first span.
+    pub fn open(&self, destination: &Arc<str>) {
+        account(&mut self.lock(), destination);
+    }
+
+    /// The books at this moment.
+    pub fn totals(&self) -> Totals {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Totals> {
+        self.totals
+            .lock()
+            .expect("no code path panics while it holds the books")
+    }
+}
+
+fn account<'a>(totals: &'a mut Totals, name: &Arc<str>) -> &'a mut DestinationTotals {
+    if !totals.destinations.contains_key(name) {
+        totals
+            .destinations
+            .insert(Arc::clone(name), DestinationTotals::default());
+    }
+    totals
+        .destinations
+        .get_mut(name)
+        .expect("it was inserted above")
+}
+
+// === impl Totals ===
+
+impl Totals {
+    /// The first equation that does not hold, in words; `None` when the books balance.
+    pub fn imbalance(&self) -> Option<String> {
+        let came = self.accepted + self.refused + self.rejected;
+        if self.received != came {
+            return Some(format!(
+                "received {} is not accepted + refused + rejected {came}",
+                self.received
+            ));
+        }
+        let went = self.sampled_out + self.undecided + self.forwarded;
+        if self.accepted != went {
+            return Some(format!(
+                "accepted {} is not sampled_out + undecided + forwarded {went}",
+                self.accepted
+            ));
+        }
+        self.destinations
+            .iter()
+            .find_map(|(name, account)| account.imbalance(name))
+    }
+}
+
+impl DestinationTotals {
+    /// The spans lost for any reason.
+    pub fn lost_total(&self) -> u64 {
+        self.lost.values().sum()
+    }
+
+    fn imbalance(&self, name: &str) -> Option<String> {
+        let booked = self.exported + self.rejected_by_destination + self.lost_total() + self.held;
+        (self.forwarded != booked).then(|| {
+            format!(
+                "{name}: forwarded {} is not exported + rejected_by_destination + lost + held {booked}",
+                self.forwarded
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_span_is_in_one_place() {
+        let ledger = Ledger::default();
+        let jaeger: Arc<str> = "jaeger".into();
+        ledger.refuse(Transport::Http, 3);
+        let tally = Tally {
+            received: 10,
+            rejected: 1,
+            sampled_out: 4,
+            forwarded: 5,
+        };
+        ledger.accept(Transport::Grpc, tally, [&jaeger]);
+        ledger.settle(&jaeger, Fate::Exported, 3);
+        ledger.settle(&jaeger, Fate::Lost(Loss::Expired), 1);
+
+        let totals = ledger.totals();
+        assert_eq!(totals.imbalance(), None);
+        assert_eq!(
+            (totals.received, totals.accepted, totals.refused),
+            (13, 9, 3)
+        );
+        assert_eq!(totals.destinations[&jaeger].held, 1);
+    }
+
+    #[test]
+    fn an_imbalance_is_found_in_each_equation() {
+        let broken = [
+            Totals {
+                received: 1,
+                ..Totals::default()
+            },
+            Totals {
+                received: 1,
+                accepted: 1,
+                ..Totals::default()
+            },
+            Totals {
+                destinations: [(
+                    Arc::from("jaeger"),
+                    DestinationTotals {
+                        forwarded: 1,
+                        ..DestinationTotals::default()
+                    },
+                )]
+                .into(),
+                ..Totals::default()
+            },
+        ];
+        for totals in broken {
+            assert!(totals.imbalance().is_some(), "{totals:?}");
+        }
+    }
+}

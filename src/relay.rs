@@ -1,0 +1,1 @@
+//! Builds all stages from the configuration, owns their tasks, and drains them.
