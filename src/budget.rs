@@ -275,7 +275,10 @@ impl Permit {
             self.ticket = Some(ticket.expect("the semaphore is never closed"));
         }
         if self.borrowed + more > self.budget.inner.growth {
-            return Err(Denied::NeverFits);
+            // More than one body may ever grow by: the rest comes from what the others return.
+            let shared = self.budget.wait_shared(more, deadline).await?;
+            self.join(shared, more);
+            return Ok(());
         }
         self.borrowed += more;
         self.account().fetch_add(more, Ordering::Relaxed);

@@ -1,14 +1,22 @@
 //! The way of a body without sockets: through the door, the steps and into the queues, or refused whole.
 //!
 //! It knows no transport beyond its name. Invariant: every span of a scanned body is booked exactly once, together with
-//! the answer.
+//! the answer, also when the client goes away in between.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::{budget::Permit, metrics::Transport, request::Refusal};
+use crate::{
+    budget::{Denied, Permit},
+    metrics::{Metrics, Tally, Transport},
+    processor::{Processed, Snapshot},
+    queue::{Full, Payload, Queues},
+    request::{NotAdmitted, Reason, Refusal, Request},
+    wire::{Checks, Unusable},
+};
 
 /// Where a body came from.
 #[derive(Clone, Copy, Debug)]
@@ -28,19 +36,187 @@ pub struct Receipt {
     pub message: String,
 }
 
-/// The stages between a receiver and the queues.
+/// What a request passes through, replaced as a whole by a reload.
 #[derive(Debug)]
-pub struct Pipeline {}
+pub struct Stages {
+    /// Policies and edits.
+    pub snapshot: Snapshot,
+    /// The most bytes of one message that holds a single span: the smallest `batch.bytes_max`.
+    pub message_bytes_max: usize,
+}
+
+/// The stages between a receiver and the queues. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    stages: Arc<ArcSwap<Stages>>,
+    queues: Queues,
+    metrics: Metrics,
+}
 
 impl Pipeline {
-    /// Takes a whole, decompressed body. Waits for room in the queues until `deadline`, then refuses it whole.
+    /// A pipeline into `queues`.
+    pub fn new(stages: Stages, queues: Queues, metrics: Metrics) -> Self {
+        Self {
+            stages: Arc::new(ArcSwap::from_pointee(stages)),
+            queues,
+            metrics,
+        }
+    }
+
+    /// Replaces policies and edits: requests that come from now on see the new ones.
+    pub fn replace(&self, stages: Stages) {
+        self.stages.store(Arc::new(stages));
+    }
+
+    /// The stages in force.
+    pub fn stages(&self) -> Arc<Stages> {
+        self.stages.load_full()
+    }
+
+    /// Takes a whole, decompressed body. Waits for room in the budget and the queues until `deadline`, then refuses it
+    /// whole. A future that is dropped before it is done counts as refused.
     pub async fn take(
         &self,
-        _body: Bytes,
-        _permit: Permit,
-        _origin: Origin,
-        _deadline: Instant,
+        body: Bytes,
+        permit: Permit,
+        origin: Origin,
+        deadline: Instant,
     ) -> Result<Receipt, Refusal> {
-        unimplemented!()
+        let stages = self.stages.load_full();
+        let checks = Checks {
+            wanted: stages.snapshot.wanted(),
+            message_bytes_max: stages.message_bytes_max,
+        };
+        let request = match Request::admit(body, permit, &checks, deadline).await {
+            Ok(request) => request,
+            Err(NotAdmitted { refusal, spans }) => {
+                self.metrics.ledger().refuse(origin.transport, spans);
+                return Err(refusal);
+            }
+        };
+        let mut refused_unless_taken = RefusedUnlessTaken {
+            metrics: &self.metrics,
+            transport: origin.transport,
+            spans: request.received(),
+        };
+        let receipt = Receipt::about(request.unusable(), request.received());
+        let processed = stages.snapshot.process(&request);
+        let tally = Tally {
+            received: request.received(),
+            rejected: request.unusable().total(),
+            sampled_out: processed.sampled_out,
+            forwarded: processed.kept,
+        };
+        let payload = payload(&processed, request.into_permit(), deadline).await?;
+        let taken = self
+            .queues
+            .admit(origin.transport, tally, payload, deadline);
+        taken.await.map_err(|Full| queues_full())?;
+        refused_unless_taken.spans = 0;
+        self.count(&processed);
+        Ok(receipt)
+    }
+
+    fn count(&self, processed: &Processed) {
+        let policies = processed
+            .policies
+            .iter()
+            .map(|count| (count.kept, count.dropped));
+        self.metrics.count_policies(policies);
+        for count in &processed.services {
+            self.metrics
+                .count_service(&count.service, count.kept, count.dropped);
+        }
+    }
+}
+
+/// Books the spans of a request as refused when it is dropped, be it by a refusal or because the client went away.
+struct RefusedUnlessTaken<'a> {
+    metrics: &'a Metrics,
+    transport: Transport,
+    spans: u64,
+}
+
+impl Drop for RefusedUnlessTaken<'_> {
+    fn drop(&mut self) {
+        self.metrics.ledger().refuse(self.transport, self.spans);
+    }
+}
+
+/// What goes to the queues, and pays for what it pins; `None` when every span was dropped.
+async fn payload(
+    processed: &Processed,
+    mut permit: Permit,
+    deadline: Instant,
+) -> Result<Option<Payload>, Refusal> {
+    if processed.kept == 0 {
+        return Ok(None);
+    }
+    let missing = processed.pinned.saturating_sub(permit.bytes());
+    permit.grow(missing, deadline).await.map_err(budget_full)?;
+    permit.shrink_to(processed.pinned);
+    permit.settle(deadline).await.map_err(budget_full)?;
+    Ok(Some(Payload {
+        segments: processed.segments.clone(),
+        spans: processed.kept,
+        bytes: processed.segments.iter().map(Bytes::len).sum(),
+        accepted_at: Instant::now(),
+        permit,
+    }))
+}
+
+fn budget_full(denied: Denied) -> Refusal {
+    match denied {
+        Denied::Full => Refusal::new(
+            Reason::Full,
+            "no room in the budget for what enrichment adds: come again",
+        ),
+        Denied::NeverFits => Refusal::new(
+            Reason::TooLarge,
+            "with what enrichment adds the request is larger than budget.bytes allows: send fewer spans in one request",
+        ),
+    }
+}
+
+fn queues_full() -> Refusal {
+    Refusal::new(
+        Reason::Full,
+        "the queue of a required destination is full, and no room came free in time: come again",
+    )
+}
+
+impl Receipt {
+    /// Says in English which spans were rejected (OTLP, "Partial Success").
+    fn about(unusable: Unusable, received: u64) -> Self {
+        let rejected = unusable.total();
+        if rejected == 0 {
+            return Self::default();
+        }
+        let reasons = [
+            (
+                unusable.ids,
+                "with a trace id that is not 16 bytes or a span id that is not 8 bytes, or only zeros",
+            ),
+            (
+                unusable.broken,
+                "with broken protobuf fields in the span, its resource or its scope",
+            ),
+            (
+                unusable.too_large,
+                "larger than one message to a destination may be",
+            ),
+        ];
+        let reasons: Vec<String> = reasons
+            .iter()
+            .filter(|(spans, _)| *spans > 0)
+            .map(|(spans, reason)| format!("{spans} {reason}"))
+            .collect();
+        Self {
+            rejected_spans: rejected,
+            message: format!(
+                "{rejected} of {received} spans were rejected: {}",
+                reasons.join("; ")
+            ),
+        }
     }
 }

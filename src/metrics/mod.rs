@@ -39,6 +39,12 @@ impl Metrics {
         &self.ledger
     }
 
+    /// Counts decided spans by policy, in the order of the policies in force: kept and dropped.
+    pub fn count_policies(&self, _counts: impl IntoIterator<Item = (u64, u64)>) {}
+
+    /// Counts decided spans of one service.
+    pub fn count_service(&self, _service: &[u8], _kept: u64, _dropped: u64) {}
+
     /// Counts a refused request: `code` is the gRPC code's name or the HTTP status, `reason` the row's label.
     pub fn refused(&self, _transport: Transport, _code: &str, _reason: &'static str) {}
 

@@ -53,6 +53,14 @@ impl<'a> Fields<'a> {
     pub fn of(message: &'a [u8]) -> Self {
         Self { message, at: 0 }
     }
+
+    /// The fields of the message that ends with `body` and starts at `start`: their ranges count from the start of `body`.
+    pub fn from(body: &'a [u8], start: usize) -> Self {
+        Self {
+            message: body,
+            at: start,
+        }
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {
@@ -85,6 +93,12 @@ impl Field<'_> {
     #[inline]
     pub fn fixed64(&self) -> u64 {
         <[u8; 8]>::try_from(self.value).map_or(0, u64::from_le_bytes)
+    }
+
+    /// Where its value starts, counted like `start`. The value ends with the field.
+    #[inline]
+    pub fn value_start(&self) -> usize {
+        self.end.saturating_sub(self.value.len())
     }
 
     /// The whole field, tag and length included, as it stands in `message`.

@@ -10,15 +10,24 @@
     reason = "no request, of any shape, makes the process panic"
 )]
 
+mod depth;
+mod emit;
 pub mod fields;
+mod index;
+mod join;
 pub mod prepend;
 pub mod repair;
+pub mod scan;
 pub mod split;
 pub mod views;
 
-pub use fields::{Field, Fields, WireType};
+pub use emit::{Emitter, Keep};
+pub use fields::{Broken, Field, Fields, WireType};
+pub use index::{Counts, Index, Range32, ResourceEntry, ScopeEntry, SpanEntry, Unusable};
+pub use join::join_repeated;
 pub use prepend::Prepend;
 pub use repair::{Repaired, repair};
+pub use scan::{Checks, count, scan};
 pub use split::{Piece, Pieces, split};
 pub use views::{AnyValue, Attributes, EventView, ResourceView, ScopeView, SpanView};
 

@@ -3,6 +3,8 @@
 //!
 //! What is large and unchanged is not copied: [`Prepend::share`] takes a slice of the original body.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 
 use crate::otlp::FieldNumber;
@@ -68,14 +70,15 @@ impl Prepend {
         self.at = start;
     }
 
-    /// Writes `part`, which is a slice of a body that outlives this message; a large one is shared, not copied.
-    pub fn share(&mut self, part: &Bytes) {
-        if part.len() < SHARE_BYTES_MIN {
-            return self.bytes(part);
+    /// Writes a part of `body`; a large one is shared with it, not copied.
+    pub fn share(&mut self, body: &Bytes, part: Range<usize>) {
+        let bytes = body.get(part.clone()).unwrap_or_default();
+        if bytes.len() < SHARE_BYTES_MIN {
+            return self.bytes(bytes);
         }
         self.finish_buffer();
-        self.finished_bytes = self.finished_bytes.saturating_add(part.len());
-        self.finished.push(part.clone());
+        self.finished_bytes = self.finished_bytes.saturating_add(bytes.len());
+        self.finished.push(body.slice(part));
     }
 
     /// Writes a varint.
@@ -157,8 +160,8 @@ mod tests {
         let body = Bytes::from(vec![7; SHARE_BYTES_MIN + 10]);
         let mut message = Prepend::with_capacity(64);
         message.bytes(b"end");
-        message.share(&body);
-        message.share(&body.slice(..10));
+        message.share(&body, 0..body.len());
+        message.share(&body, 0..10);
         message.bytes(b"begin");
         let parts = message.finish();
         assert_eq!(parts.len(), 3);

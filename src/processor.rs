@@ -1,1 +1,0 @@
-//! Closed steps over a request: sample, enrich, and write what is kept as a payload.

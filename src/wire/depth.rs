@@ -1,0 +1,138 @@
+//! Checks below a span's fields, made only where something reads there.
+
+use super::{
+    Wanted,
+    fields::{Broken, Field, Fields, WireType},
+    views::key_value,
+};
+use crate::otlp;
+
+/// The deepest nesting of attribute values that is read; prost stops at about 47, so a value beyond it is refused by every
+/// Rust peer.
+const VALUE_DEPTH_MAX: u8 = 64;
+
+/// Every relay reads the keys of a resource, because `service.name` is among them.
+pub(super) fn resource_is_readable(resource: &[u8], wanted: Wanted) -> bool {
+    Fields::of(resource).all(|field| {
+        field.is_ok_and(|field| match field.number {
+            otlp::resource::ATTRIBUTES if wanted.resource_attributes => {
+                message_of(&field).and_then(key_value_is_readable).is_ok()
+            }
+            otlp::resource::ATTRIBUTES => {
+                message_of(&field).is_ok_and(|message| service_name_is_readable(message))
+            }
+            _ => true,
+        })
+    })
+}
+
+fn service_name_is_readable(message: &[u8]) -> bool {
+    let whole = Fields::of(message).all(|field| field.is_ok());
+    let (key, _) = key_value(message);
+    whole && (key != otlp::SERVICE_NAME.as_bytes() || key_value_is_readable(message).is_ok())
+}
+
+pub(super) fn scope_is_readable(scope: &[u8], wanted: Wanted) -> bool {
+    !wanted.scope
+        || Fields::of(scope).all(|field| {
+            field.is_ok_and(|field| {
+                field.number != otlp::scope::NAME || field.wire_type == WireType::Len
+            })
+        })
+}
+
+pub(super) fn event_is_readable(message: &[u8]) -> Result<(), Broken> {
+    for field in Fields::of(message) {
+        let field = field?;
+        if field.number == otlp::event::ATTRIBUTES {
+            key_value_is_readable(message_of(&field)?)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn status_is_readable(message: &[u8]) -> Result<(), Broken> {
+    for field in Fields::of(message) {
+        let field = field?;
+        if field.number == otlp::status::CODE && field.wire_type != WireType::Varint {
+            return Err(Broken);
+        }
+    }
+    Ok(())
+}
+
+/// Checks a `KeyValue` down to the last nested value.
+pub(super) fn key_value_is_readable(message: &[u8]) -> Result<(), Broken> {
+    key_value_at_depth(message, 0)
+}
+
+fn key_value_at_depth(message: &[u8], depth: u8) -> Result<(), Broken> {
+    for field in Fields::of(message) {
+        let field = field?;
+        match field.number {
+            otlp::key_value::KEY => {
+                message_of(&field)?;
+            }
+            otlp::key_value::VALUE => any_value_at_depth(message_of(&field)?, depth)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn any_value_at_depth(message: &[u8], depth: u8) -> Result<(), Broken> {
+    if depth >= VALUE_DEPTH_MAX {
+        return Err(Broken);
+    }
+    let deeper = depth.saturating_add(1);
+    for field in Fields::of(message) {
+        let field = field?;
+        match field.number {
+            otlp::any_value::ARRAY => {
+                for element in nested(message_of(&field)?) {
+                    any_value_at_depth(element?, deeper)?;
+                }
+            }
+            otlp::any_value::KVLIST => {
+                for entry in nested(message_of(&field)?) {
+                    key_value_at_depth(entry?, deeper)?;
+                }
+            }
+            otlp::any_value::STRING | otlp::any_value::BYTES => {
+                message_of(&field)?;
+            }
+            otlp::any_value::BOOL | otlp::any_value::INT => {
+                scalar(&field, WireType::Varint)?;
+            }
+            otlp::any_value::DOUBLE => scalar(&field, WireType::Fixed64)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The elements of an `ArrayValue` or a `KeyValueList`: both hold them in field 1.
+fn nested(message: &[u8]) -> impl Iterator<Item = Result<&[u8], Broken>> {
+    Fields::of(message).filter_map(|field| match field {
+        Ok(field) if field.number == 1 => Some(message_of(&field)),
+        Ok(_) => None,
+        Err(broken) => Some(Err(broken)),
+    })
+}
+
+fn scalar(field: &Field<'_>, wire_type: WireType) -> Result<(), Broken> {
+    if field.wire_type == wire_type {
+        Ok(())
+    } else {
+        Err(Broken)
+    }
+}
+
+/// The value of a field that must be a message, a string or bytes.
+#[inline]
+pub(super) fn message_of<'a>(field: &Field<'a>) -> Result<&'a [u8], Broken> {
+    match field.wire_type {
+        WireType::Len => Ok(field.value),
+        _ => Err(Broken),
+    }
+}

@@ -1,0 +1,111 @@
+//! Writes parts of a scanned body again, from the last to the first, with new lengths around them.
+//!
+//! Neighbouring parts go out in one piece, and large ones are shared with the body instead of copied.
+
+use bytes::Bytes;
+
+use super::{
+    fields::{Field, Fields},
+    index::Range32,
+    prepend::{Mark, Prepend},
+};
+use crate::otlp::FieldNumber;
+
+/// Whether kept parts may be slices of the body, which then lives as long as they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Large parts are slices of the body.
+    Share,
+    /// Everything is copied, so that the body can go.
+    Copy,
+}
+
+/// Writes parts of one body backwards.
+#[derive(Debug)]
+pub struct Emitter<'a> {
+    body: &'a Bytes,
+    keep: Keep,
+    out: Prepend,
+    /// A part that is kept but not written yet: the part before it may be its neighbour.
+    pending: Range32,
+    /// Scratch memory for [`Emitter::fields_except`].
+    fields: Vec<Field<'a>>,
+}
+
+impl<'a> Emitter<'a> {
+    /// A writer of parts of `body`; `capacity` bytes beside shared parts need no further allocation.
+    pub fn new(body: &'a Bytes, keep: Keep, capacity: usize) -> Self {
+        Self {
+            body,
+            keep,
+            out: Prepend::with_capacity(capacity),
+            pending: Range32::default(),
+            fields: Vec::with_capacity(8),
+        }
+    }
+
+    /// Writes a part of the body as it stands there.
+    #[inline]
+    pub fn part(&mut self, part: Range32) {
+        if part.end == self.pending.start && !self.pending.is_empty() {
+            self.pending.start = part.start;
+        } else {
+            self.flush();
+            self.pending = part;
+        }
+    }
+
+    /// Writes the fields of `message`, a range of the body, but those with one of `numbers`.
+    pub fn fields_except(&mut self, message: Range32, numbers: &[FieldNumber]) {
+        let up_to_its_end = self.body.get(..message.end as usize).unwrap_or_default();
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        fields.extend(
+            Fields::from(up_to_its_end, message.start as usize)
+                .flatten()
+                .filter(|field| !numbers.contains(&field.number)),
+        );
+        for field in fields.iter().rev() {
+            self.part(Range32::of_field(field));
+        }
+        self.fields = fields;
+    }
+
+    /// Where the writer stands: the end of the message that is written next.
+    #[inline]
+    pub fn mark(&mut self) -> Mark {
+        self.flush();
+        self.out.mark()
+    }
+
+    /// Closes the message whose end is `end`: writes its length and its tag before it.
+    #[inline]
+    pub fn close(&mut self, number: FieldNumber, end: Mark) {
+        self.flush();
+        self.out.close(number, end);
+    }
+
+    /// The writer for bytes that are not in the body.
+    #[inline]
+    pub fn out(&mut self) -> &mut Prepend {
+        self.flush();
+        &mut self.out
+    }
+
+    /// The message, as the parts it consists of, first one first.
+    pub fn finish(mut self) -> Vec<Bytes> {
+        self.flush();
+        self.out.finish()
+    }
+
+    fn flush(&mut self) {
+        let part = std::mem::take(&mut self.pending);
+        if part.is_empty() {
+            return;
+        }
+        match self.keep {
+            Keep::Share => self.out.share(self.body, part.indices()),
+            Keep::Copy => self.out.bytes(part.of(self.body)),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The scan at the door: checks a request's framing down to each span's fields and notes where everything is.
+//!
+//! Two passes. [`count`] hops over the spans and checks the levels above them, so that the index is paid for and allocated
+//! at once; [`scan`] reads the spans. A body that is broken above a span is no OTLP; a span that is broken inside is
+//! left out alone. Invariant: what the index lists is walked later without errors.
+
+use super::{
+    Wanted,
+    depth::{
+        event_is_readable, key_value_is_readable, message_of, resource_is_readable,
+        scope_is_readable, status_is_readable,
+    },
+    fields::{Broken, Field, Fields, WireType},
+    index::{Counts, Index, Range32, ResourceEntry, ScopeEntry, SpanEntry, Unusable},
+};
+use crate::otlp::{self, SPAN_ID_BYTES, TRACE_ID_BYTES};
+
+/// Tags and lengths of a span, its scope and its resource, at their longest.
+pub(super) const LEVELS_BYTES_MAX: usize = 48;
+
+/// What the scan checks beyond framing.
+#[derive(Clone, Copy, Debug)]
+pub struct Checks {
+    /// What is read deeper.
+    pub wanted: Wanted,
+    /// The most bytes of one message that holds a single span.
+    pub message_bytes_max: usize,
+}
+
+// === count ===
+
+/// Counts the parts of a request and checks the levels above its spans.
+pub fn count(body: &[u8]) -> Result<Counts, Broken> {
+    let mut counts = Counts::default();
+    for field in Fields::of(body) {
+        let field = field?;
+        if field.number == otlp::request::RESOURCE_SPANS {
+            counts.resources = counts.resources.saturating_add(1);
+            count_resource_spans(message_of(&field)?, &mut counts)?;
+        }
+    }
+    Ok(counts)
+}
+
+fn count_resource_spans(message: &[u8], counts: &mut Counts) -> Result<(), Broken> {
+    let mut resources = 0_u32;
+    for field in Fields::of(message) {
+        let field = field?;
+        match field.number {
+            otlp::resource_spans::RESOURCE => {
+                message_of(&field)?;
+                resources = resources.saturating_add(1);
+            }
+            otlp::resource_spans::SCOPE_SPANS => {
+                counts.scopes = counts.scopes.saturating_add(1);
+                count_scope_spans(message_of(&field)?, counts)?;
+            }
+            otlp::resource_spans::SCHEMA_URL => {
+                message_of(&field)?;
+            }
+            _ => {}
+        }
+    }
+    counts.repeated |= resources > 1;
+    Ok(())
+}
+
+fn count_scope_spans(message: &[u8], counts: &mut Counts) -> Result<(), Broken> {
+    let mut scopes = 0_u32;
+    for field in Fields::of(message) {
+        let field = field?;
+        match field.number {
+            otlp::scope_spans::SPANS => {
+                message_of(&field)?;
+                counts.spans = counts.spans.saturating_add(1);
+            }
+            otlp::scope_spans::SCOPE => {
+                message_of(&field)?;
+                scopes = scopes.saturating_add(1);
+            }
+            otlp::scope_spans::SCHEMA_URL => {
+                message_of(&field)?;
+            }
+            _ => {}
+        }
+    }
+    counts.repeated |= scopes > 1;
+    Ok(())
+}
+
+// === scan ===
+
+/// Indexes a request that [`count`] has counted.
+pub fn scan(body: &[u8], counts: &Counts, checks: &Checks) -> Result<Index, Broken> {
+    let mut index = Index {
+        resources: Vec::with_capacity(counts.resources),
+        scopes: Vec::with_capacity(counts.scopes),
+        spans: Vec::with_capacity(counts.spans),
+        unusable: Unusable::default(),
+    };
+    let mut scan = Scan {
+        body,
+        checks,
+        index: &mut index,
+    };
+    for field in Fields::of(body) {
+        let field = field?;
+        if field.number == otlp::request::RESOURCE_SPANS {
+            scan.resource_spans(&field)?;
+        }
+    }
+    Ok(index)
+}
+
+struct Scan<'a> {
+    body: &'a [u8],
+    checks: &'a Checks,
+    index: &'a mut Index,
+}
+
+impl<'a> Scan<'a> {
+    /// The fields of the message in `range`, with ranges of the whole body.
+    fn fields(&self, range: Range32) -> Fields<'a> {
+        let up_to_its_end = self.body.get(..range.end as usize).unwrap_or_default();
+        Fields::from(up_to_its_end, range.start as usize)
+    }
+
+    fn resource_spans(&mut self, field: &Field<'a>) -> Result<(), Broken> {
+        let mut entry = ResourceEntry {
+            field: Range32::of_field(field),
+            message: Range32::of_value(field),
+            ..ResourceEntry::default()
+        };
+        // The resource decides about all its spans, and may stand behind them.
+        for part in self.fields(entry.message) {
+            let part = part?;
+            match part.number {
+                otlp::resource_spans::RESOURCE => entry.resource = Range32::of_value(&part),
+                otlp::resource_spans::SCHEMA_URL => entry.schema_url = Range32::of_value(&part),
+                otlp::resource_spans::SCOPE_SPANS => {}
+                _ => entry.unknown_fields = true,
+            }
+        }
+        let readable = resource_is_readable(entry.resource.of(self.body), self.checks.wanted);
+        let first_scope = self.index.scopes.len();
+        for part in self.fields(entry.message) {
+            let part = part?;
+            if part.number == otlp::resource_spans::SCOPE_SPANS {
+                self.scope_spans(&part, entry.resource.len(), readable)?;
+            }
+        }
+        entry.scopes = Range32::new(first_scope, self.index.scopes.len());
+        self.index.resources.push(entry);
+        Ok(())
+    }
+
+    fn scope_spans(
+        &mut self,
+        field: &Field<'a>,
+        resource_bytes: usize,
+        readable: bool,
+    ) -> Result<(), Broken> {
+        let mut entry = ScopeEntry {
+            field: Range32::of_field(field),
+            message: Range32::of_value(field),
+            ..ScopeEntry::default()
+        };
+        // The scope may stand behind its spans, and what stands around a span goes with it into every message.
+        let mut around = resource_bytes.saturating_add(LEVELS_BYTES_MAX);
+        for part in self.fields(entry.message) {
+            let part = part?;
+            if part.number == otlp::scope_spans::SPANS {
+                continue;
+            }
+            around = around.saturating_add(part.value.len());
+            if part.number == otlp::scope_spans::SCOPE {
+                entry.scope = Range32::of_value(&part);
+            }
+        }
+        let readable = readable && scope_is_readable(entry.scope.of(self.body), self.checks.wanted);
+        let span_bytes_max = self.checks.message_bytes_max.saturating_sub(around);
+        let first_span = self.index.spans.len();
+        for part in self.fields(entry.message) {
+            let part = part?;
+            if part.number == otlp::scope_spans::SPANS {
+                entry.incomplete |= !self.span(&part, readable, span_bytes_max);
+            }
+        }
+        entry.spans = Range32::new(first_span, self.index.spans.len());
+        self.index.scopes.push(entry);
+        Ok(())
+    }
+
+    /// Indexes one span, or counts it as unusable and returns false.
+    fn span(&mut self, field: &Field<'a>, readable: bool, span_bytes_max: usize) -> bool {
+        let unusable = &mut self.index.unusable;
+        let Ok(span) = span_entry(self.body, field, self.checks.wanted) else {
+            unusable.broken = unusable.broken.saturating_add(1);
+            return false;
+        };
+        let Some(span) = span else {
+            unusable.ids = unusable.ids.saturating_add(1);
+            return false;
+        };
+        if !readable {
+            unusable.broken = unusable.broken.saturating_add(1);
+            return false;
+        }
+        if field.value.len() > span_bytes_max {
+            unusable.too_large = unusable.too_large.saturating_add(1);
+            return false;
+        }
+        self.index.spans.push(span);
+        true
+    }
+}
+
+/// Reads a span: `Err` when it is broken, `None` when its ids are not usable.
+#[inline]
+fn span_entry(body: &[u8], field: &Field<'_>, wanted: Wanted) -> Result<Option<SpanEntry>, Broken> {
+    let message = Range32::of_value(field);
+    let mut entry = SpanEntry {
+        field: Range32::of_field(field),
+        message_at: message.start,
+        ..SpanEntry::default()
+    };
+    let mut trace_id = Range32::default();
+    let mut span_id = Range32::default();
+    let up_to_its_end = body.get(..message.end as usize).unwrap_or_default();
+    for part in Fields::from(up_to_its_end, message.start as usize) {
+        let part = part?;
+        if part.wire_type != span_wire_type(part.number, part.wire_type) {
+            return Err(Broken);
+        }
+        match part.number {
+            otlp::span::TRACE_ID => trace_id = Range32::of_value(&part),
+            otlp::span::SPAN_ID => span_id = Range32::of_value(&part),
+            otlp::span::TRACE_STATE => entry.trace_state = Range32::of_value(&part),
+            otlp::span::NAME => entry.name = Range32::of_value(&part),
+            otlp::span::ATTRIBUTES if wanted.span_attributes => key_value_is_readable(part.value)?,
+            otlp::span::EVENTS if wanted.events => event_is_readable(part.value)?,
+            otlp::span::STATUS if wanted.status => status_is_readable(part.value)?,
+            _ => {}
+        }
+    }
+    entry.trace_id_at = trace_id.start;
+    entry.span_id_at = span_id.start;
+    let usable = usable_id::<TRACE_ID_BYTES>(trace_id.of(body))
+        && usable_id::<SPAN_ID_BYTES>(span_id.of(body));
+    Ok(usable.then_some(entry))
+}
+
+/// The wire type that a known field of a span has; an unknown field has the one it came with.
+#[inline]
+fn span_wire_type(number: otlp::FieldNumber, found: WireType) -> WireType {
+    match number {
+        otlp::span::KIND
+        | otlp::span::DROPPED_ATTRIBUTES_COUNT
+        | otlp::span::DROPPED_EVENTS_COUNT
+        | otlp::span::DROPPED_LINKS_COUNT => WireType::Varint,
+        otlp::span::START_TIME | otlp::span::END_TIME => WireType::Fixed64,
+        otlp::span::FLAGS => WireType::Fixed32,
+        1..=15 => WireType::Len,
+        _ => found,
+    }
+}
+
+/// OTLP: an id has its exact length and is not all zeros (`trace.proto`, `Span.trace_id`).
+#[inline]
+fn usable_id<const LENGTH: usize>(id: &[u8]) -> bool {
+    id.len() == LENGTH && id.iter().any(|&byte| byte != 0)
+}
