@@ -139,7 +139,9 @@ struct RefusedUnlessTaken<'a> {
 
 impl Drop for RefusedUnlessTaken<'_> {
     fn drop(&mut self) {
-        self.metrics.ledger().refuse(self.transport, self.spans);
+        if self.spans > 0 {
+            self.metrics.ledger().refuse(self.transport, self.spans);
+        }
     }
 }
 
