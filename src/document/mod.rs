@@ -1,8 +1,22 @@
 //! YAML documents with the line of every node, and the mistakes found in them.
 //!
-//! It knows YAML and positions, and no setting of this relay. What reads a document reports every mistake at once.
+//! It knows YAML, positions and units, and no setting of this relay. What reads a document reports every mistake at
+//! once: nothing here stops at the first.
+
+mod expand;
+mod findings;
+mod parse;
+mod quantity;
+mod scalar;
+mod section;
 
 use std::{fmt, sync::Arc};
+
+pub use expand::expand;
+pub use findings::{Finding, Findings, Severity, nearest};
+pub use parse::{DOCUMENT_BYTES_MAX, NESTING_MAX, NODES_MAX, parse};
+pub use quantity::{display_duration, display_size, parse_duration, parse_size};
+pub use section::Section;
 
 /// A node of a document.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +28,7 @@ pub struct Node {
 }
 
 /// Where a node stands: a file and its line, an environment variable, or the built-in defaults.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The file as it was named, or `environment variable NAME`, or `built-in default`.
     pub source: Arc<str>,
@@ -52,67 +66,21 @@ pub struct Entry {
     pub node: Node,
 }
 
-/// Whether a finding stops the relay from starting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// It does.
-    Mistake,
-    /// It is worth a line.
-    Warning,
-}
-
-/// Something wrong, or doubtful, in a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Whether it stops the relay.
-    pub severity: Severity,
-    /// Where.
-    pub place: Place,
-    /// The dotted path of the key, such as `batch.spans` or `rules[2].match.span`.
-    pub key: String,
-    /// In words: what was found, what is allowed, what to change.
-    pub message: String,
-    /// The nearest known name, for an unknown one.
-    pub nearest: Option<String>,
-}
-
-/// All findings of one reading, in the order of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings(pub Vec<Finding>);
-
-impl Findings {
-    /// Reports a mistake.
-    pub fn mistake(&mut self, place: &Place, key: impl Into<String>, message: impl Into<String>) {
-        self.push(Severity::Mistake, place, key.into(), message.into(), None);
+impl Place {
+    /// A line of a file; lines count from 1.
+    pub fn new(source: &Arc<str>, line: usize) -> Self {
+        Self {
+            source: Arc::clone(source),
+            line,
+        }
     }
 
-    /// Reports a warning.
-    pub fn warning(&mut self, place: &Place, key: impl Into<String>, message: impl Into<String>) {
-        self.push(Severity::Warning, place, key.into(), message.into(), None);
-    }
-
-    /// Whether there is anything that stops the relay.
-    pub fn any_mistake(&self) -> bool {
-        self.0
-            .iter()
-            .any(|finding| finding.severity == Severity::Mistake)
-    }
-
-    fn push(
-        &mut self,
-        severity: Severity,
-        place: &Place,
-        key: String,
-        message: String,
-        nearest: Option<String>,
-    ) {
-        self.0.push(Finding {
-            severity,
-            place: place.clone(),
-            key,
-            message,
-            nearest,
-        });
+    /// A place without lines, such as an environment variable.
+    pub fn whole(source: &str) -> Self {
+        Self {
+            source: Arc::from(source),
+            line: 0,
+        }
     }
 }
 
@@ -123,4 +91,36 @@ impl fmt::Display for Place {
             line => write!(f, "{}:{line}", self.source),
         }
     }
+}
+
+impl Value {
+    /// What it is, in words for a message: `the number 7`, `a list`. Strings are shown up to a length that keeps a
+    /// message on one line.
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Null => "nothing".to_owned(),
+            Self::Bool(value) => format!("`{value}`"),
+            Self::Int(value) => format!("the number {value}"),
+            Self::Float(value) => format!("the number {value}"),
+            Self::String(text) => format!("`{}`", shortened(text)),
+            Self::List(_) => "a list".to_owned(),
+            Self::Map(_) => "a mapping".to_owned(),
+        }
+    }
+}
+
+/// Characters of a found value that a message repeats at most.
+const SHOWN_CHARS_MAX: usize = 80;
+
+/// One line of `text`, without control characters, so that a value cannot forge lines of a report.
+fn shortened(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(SHOWN_CHARS_MAX)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
 }
