@@ -131,9 +131,13 @@ impl<'a> Scan<'a> {
             message: Range32::of_value(field),
             ..ResourceEntry::default()
         };
+        let mut around = LEVELS_BYTES_MAX;
         // The resource decides about all its spans, and may stand behind them.
         for part in self.fields(entry.message) {
             let part = part?;
+            if part.number != otlp::resource_spans::SCOPE_SPANS {
+                around = around.saturating_add(part.end.saturating_sub(part.start));
+            }
             match part.number {
                 otlp::resource_spans::RESOURCE => entry.resource = Range32::of_value(&part),
                 otlp::resource_spans::SCHEMA_URL => entry.schema_url = Range32::of_value(&part),
@@ -146,7 +150,7 @@ impl<'a> Scan<'a> {
         for part in self.fields(entry.message) {
             let part = part?;
             if part.number == otlp::resource_spans::SCOPE_SPANS {
-                self.scope_spans(&part, entry.resource.len(), readable)?;
+                self.scope_spans(&part, around, readable)?;
             }
         }
         entry.scopes = Range32::new(first_scope, self.index.scopes.len());
@@ -157,7 +161,7 @@ impl<'a> Scan<'a> {
     fn scope_spans(
         &mut self,
         field: &Field<'a>,
-        resource_bytes: usize,
+        mut around: usize,
         readable: bool,
     ) -> Result<(), Broken> {
         let mut entry = ScopeEntry {
@@ -166,13 +170,12 @@ impl<'a> Scan<'a> {
             ..ScopeEntry::default()
         };
         // The scope may stand behind its spans, and what stands around a span goes with it into every message.
-        let mut around = resource_bytes.saturating_add(LEVELS_BYTES_MAX);
         for part in self.fields(entry.message) {
             let part = part?;
             if part.number == otlp::scope_spans::SPANS {
                 continue;
             }
-            around = around.saturating_add(part.value.len());
+            around = around.saturating_add(part.end.saturating_sub(part.start));
             if part.number == otlp::scope_spans::SCOPE {
                 entry.scope = Range32::of_value(&part);
             }

@@ -151,6 +151,10 @@ impl Cut {
             .get(self.resources.indices())
             .unwrap_or_default();
         for resource in resources.iter().rev() {
+            let scopes = scopes_of(index, resource);
+            if scopes.iter().all(|scope| self.overlap(scope).is_empty()) {
+                continue;
+            }
             let end = out.mark();
             out.fields_except(
                 resource.message,
@@ -159,11 +163,9 @@ impl Cut {
                     otlp::resource_spans::RESOURCE,
                 ],
             );
-            let mut any = false;
-            for scope in scopes_of(index, resource).iter().rev() {
-                any |= self.write_scope(scope, index, &mut out);
+            for scope in scopes.iter().rev() {
+                self.write_scope(scope, index, &mut out);
             }
-            debug_assert!(any, "a cut names only resources with spans in it");
             if resource.resource.is_present() {
                 let resource_end = out.mark();
                 out.part(resource.resource);
@@ -179,24 +181,26 @@ impl Cut {
         }
     }
 
-    /// Writes those spans of a scope that are in the cut, if any are.
-    fn write_scope(&self, scope: &ScopeEntry, index: &Index, out: &mut Emitter<'_>) -> bool {
-        let start = scope.spans.start.max(self.spans.start);
-        let end = scope.spans.end.min(self.spans.end);
-        if start >= end {
-            return false;
+    /// Which of a scope's spans are in the cut.
+    fn overlap(&self, scope: &ScopeEntry) -> Range32 {
+        Range32 {
+            start: scope.spans.start.max(self.spans.start),
+            end: scope.spans.end.min(self.spans.end),
         }
-        let spans = index
-            .spans
-            .get(start as usize..end as usize)
-            .unwrap_or_default();
+    }
+
+    fn write_scope(&self, scope: &ScopeEntry, index: &Index, out: &mut Emitter<'_>) {
+        let overlap = self.overlap(scope);
+        if overlap.is_empty() {
+            return;
+        }
+        let spans = index.spans.get(overlap.indices()).unwrap_or_default();
         let scope_end = out.mark();
         for span in spans.iter().rev() {
             out.part(span.field);
         }
         out.fields_except(scope.message, &[otlp::scope_spans::SPANS]);
         out.close(otlp::resource_spans::SCOPE_SPANS, scope_end);
-        true
     }
 }
 

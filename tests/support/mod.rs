@@ -1,0 +1,10 @@
+//! What tests and benches share: requests made by hand, at random, and as real clients sent them.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "each test binary uses a part of it, and a failed unwrap is a failed test"
+)]
+
+pub mod corpus;
+pub mod generate;
