@@ -139,6 +139,8 @@ pub struct TransportTotals {
     pub accepted: u64,
     /// See [`Totals::refused`].
     pub refused: u64,
+    /// Of those refused, the ones refused because of a fault of the relay.
+    pub failed: u64,
     /// See [`Totals::rejected`].
     pub rejected: u64,
 }
@@ -163,10 +165,12 @@ pub struct DestinationTotals {
 impl Ledger {
     /// Books a request that was scanned and refused whole.
     pub fn refuse(&self, transport: Transport, spans: u64) {
-        let mut totals = self.lock();
-        totals.received += spans;
-        totals.refused += spans;
-        totals.transports.entry(transport).or_default().refused += spans;
+        self.book_refusal(transport, spans, 0);
+    }
+
+    /// Books a request that was scanned and refused whole because of a fault of the relay.
+    pub fn fail(&self, transport: Transport, spans: u64) {
+        self.book_refusal(transport, spans, spans);
     }
 
     /// Books an accepted request; each of `destinations` holds its forwarded spans from now on. The caller makes the
@@ -226,6 +230,15 @@ impl Ledger {
     /// The books at this moment.
     pub fn totals(&self) -> Totals {
         self.lock().clone()
+    }
+
+    fn book_refusal(&self, transport: Transport, refused: u64, failed: u64) {
+        let mut totals = self.lock();
+        totals.received += refused;
+        totals.refused += refused;
+        let by_transport = totals.transports.entry(transport).or_default();
+        by_transport.refused += refused;
+        by_transport.failed += failed;
     }
 
     fn lock(&self) -> MutexGuard<'_, Totals> {

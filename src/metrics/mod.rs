@@ -1,14 +1,49 @@
 //! What the relay says about itself in numbers: the ledger, and the Prometheus names that dashboards rely on.
+//!
+//! It decides nothing and keeps no time series. Invariant: label values come from closed or capped sets, whatever senders
+//! write.
 
 mod ledger;
+mod live;
 mod log_limit;
+mod names;
+mod page;
+mod policies;
+mod process;
+mod scrape;
+mod services;
+#[cfg(test)]
+mod tests;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 pub use ledger::{
     DestinationTotals, Fate, Ledger, Loss, Tally, Totals, Transport, TransportTotals,
 };
 pub use log_limit::LogLimit;
+pub use names::{CollectorNames, Kind, Name, names};
+pub use policies::{Hits, PolicyCounters};
+pub use scrape::{Levels, QueueLevel, StoreLevel};
+
+/// The content type of [`Metrics::render`]. Never the `OpenMetrics` format, which forbids a counter without `_total`.
+pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the metrics are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Which spelling of the Collector's names is served.
+    pub collector_names: CollectorNames,
+    /// What the program was built from; the label `commit`.
+    pub commit: &'static str,
+}
 
 /// A client that was understood although it came the wrong way; the label `kind` of `otlp_relay_misdirected_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,15 +63,41 @@ pub enum Misdirected {
 }
 
 /// The metrics of one relay: passed along, never global. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    started: Instant,
     ledger: Ledger,
+    live: live::Live,
+    policies: policies::Policies,
+    config_generation: AtomicU64,
+    config_successful: AtomicBool,
 }
 
 impl Metrics {
+    /// Nothing counted yet.
+    pub fn new(options: Options) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                options,
+                started: Instant::now(),
+                ledger: Ledger::default(),
+                live: live::Live::new(options.collector_names),
+                policies: policies::Policies::default(),
+                config_generation: AtomicU64::new(1),
+                config_successful: AtomicBool::new(true),
+            }),
+        }
+    }
+
     /// The account of every span.
     pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+        &self.inner.ledger
     }
 
     /// Counts decided spans by policy, in the order of the policies in force: kept and dropped.
@@ -46,20 +107,144 @@ impl Metrics {
     pub fn count_service(&self, _service: &[u8], _kept: u64, _dropped: u64) {}
 
     /// Counts a refused request: `code` is the gRPC code's name or the HTTP status, `reason` the row's label.
-    pub fn refused(&self, _transport: Transport, _code: &str, _reason: &'static str) {}
+    pub fn refused(&self, transport: Transport, code: &str, reason: &'static str) {
+        self.inner.live.refused(transport, code, reason, 1, 0);
+    }
+
+    /// Counts the bytes of a refused request, as far as they had arrived.
+    pub fn refused_bytes(
+        &self,
+        transport: Transport,
+        code: &str,
+        reason: &'static str,
+        bytes: u64,
+    ) {
+        self.inner.live.refused(transport, code, reason, 0, bytes);
+    }
+
+    /// Lets a refusal show as 0 before the first one, so that an alert on its increase sees that one.
+    pub fn expect_refusal(&self, transport: Transport, code: &str, reason: &'static str) {
+        self.inner.live.refused(transport, code, reason, 0, 0);
+    }
 
     /// Counts a client that came the wrong way.
-    pub fn misdirected(&self, _kind: Misdirected) {}
+    pub fn misdirected(&self, kind: Misdirected) {
+        self.inner.live.misdirected(kind);
+    }
 
     /// Observes the time from a request's head to its answer.
-    pub fn ingested(&self, _transport: Transport, _took: Duration) {}
+    pub fn ingested(&self, transport: Transport, took: Duration) {
+        self.inner.live.ingested(transport, took.as_secs_f64());
+    }
 
     /// Observes a message that was sent to a destination.
-    pub fn sent(&self, _destination: &str, _spans: u64, _bytes: usize) {}
+    pub fn sent(&self, destination: &str, spans: u64, bytes: usize) {
+        self.inner.live.sent(destination, spans, bytes);
+    }
 
     /// Observes the time from acceptance until a destination acknowledged.
-    pub fn delivered(&self, _destination: &str, _delay: Duration) {}
+    pub fn delivered(&self, destination: &str, delay: Duration) {
+        self.inner.live.delivered(destination, delay.as_secs_f64());
+    }
 
     /// Says whether a destination answers.
-    pub fn destination_up(&self, _destination: &str, _up: bool) {}
+    pub fn destination_up(&self, destination: &str, up: bool) {
+        self.inner.live.destination_up(destination, up);
+    }
+
+    /// Says no longer whether a destination answers: it was removed. Its counters stay.
+    pub fn destination_removed(&self, destination: &str) {
+        self.inner.live.forget(destination);
+    }
+
+    /// Counters for a set of compiled policies, by their names in their order. A name that was there before goes on
+    /// counting.
+    pub fn policy_counters<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> PolicyCounters {
+        self.inner.policies.counters(names)
+    }
+
+    /// Counts spans that sampling decided for a service: once per request and service, not per span.
+    pub fn service_spans(&self, service: &[u8], kept: bool, spans: u64) {
+        self.inner.live.service_spans(service, kept, spans);
+    }
+
+    /// Says that a new configuration is in force.
+    pub fn config_reloaded(&self) {
+        self.inner.config_generation.fetch_add(1, Ordering::Relaxed);
+        self.inner.config_successful.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that a reload had a mistake, and the old configuration stays.
+    pub fn config_reload_failed(&self) {
+        self.inner.config_successful.store(false, Ordering::Relaxed);
+    }
+
+    /// Which configuration is in force: 1 at the start, one more after each reload.
+    pub fn config_generation(&self) -> u64 {
+        self.inner.config_generation.load(Ordering::Relaxed)
+    }
+
+    /// Everything in the Prometheus text format, served as [`TEXT_FORMAT`].
+    pub fn render(&self, levels: &Levels) -> String {
+        let inner = &*self.inner;
+        let totals = inner.ledger.totals();
+        for name in totals.destinations.keys() {
+            inner.live.open(name);
+        }
+        let page = page::Page::new(inner.options.collector_names);
+        scrape::Scrape {
+            totals: &totals,
+            policies: inner.policies.hits(),
+            destinations: inner.live.states(),
+            config_generation: self.config_generation(),
+            config_successful: inner.config_successful.load(Ordering::Relaxed),
+            commit: inner.options.commit,
+        }
+        .write(&page, levels);
+        let mut families = inner.live.families();
+        families.append(&mut page.families());
+        let uptime = inner.started.elapsed();
+        families.extend(scrape::process(inner.options.collector_names, uptime));
+        families.sort_unstable();
+        families.concat()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new(Options::default())
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            collector_names: CollectorNames::default(),
+            commit: "unknown",
+        }
+    }
+}
+
+impl Misdirected {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::GrpcOnHttpPort,
+        Self::HttpOnGrpcPort,
+        Self::TlsOnPlainPort,
+        Self::TrailingSlash,
+        Self::RootPath,
+        Self::DoubledPath,
+    ];
+
+    /// The metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::GrpcOnHttpPort => "grpc_on_http_port",
+            Self::HttpOnGrpcPort => "http_on_grpc_port",
+            Self::TlsOnPlainPort => "tls_on_plain_port",
+            Self::TrailingSlash => "trailing_slash",
+            Self::RootPath => "root_path",
+            Self::DoubledPath => "doubled_path",
+        }
+    }
 }

@@ -1,0 +1,112 @@
+//! Spans kept and sampled out by each policy: counted by index while a request is decided, shown by name.
+//!
+//! A policy that a reload keeps goes on counting where it was, because its count belongs to its name.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// Different policy names at most since the start. A file that is edited again and again could name ever new ones; those
+/// beyond are counted together as [`OTHER`].
+const POLICIES_MAX: usize = 1000;
+/// All policies beyond the first [`POLICIES_MAX`].
+const OTHER: &str = "other";
+
+/// The counters of one set of compiled policies, in their order. They travel with the set, so that a request which began
+/// before a reload counts where it was decided.
+#[derive(Clone, Debug, Default)]
+pub struct PolicyCounters {
+    hits: Vec<Arc<Counts>>,
+}
+
+/// What one policy has decided since the start, in spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Hits {
+    /// Spans it kept.
+    pub kept: u64,
+    /// Spans it dropped.
+    pub sampled_out: u64,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    kept: AtomicU64,
+    sampled_out: AtomicU64,
+}
+
+/// The counters of all policies there have been, by name.
+#[derive(Debug, Default)]
+pub(super) struct Policies {
+    by_name: Mutex<BTreeMap<String, Arc<Counts>>>,
+}
+
+/// The label `decision`.
+pub(super) fn decision_label(kept: bool) -> &'static str {
+    if kept { "kept" } else { "sampled_out" }
+}
+
+// === impl PolicyCounters ===
+
+impl PolicyCounters {
+    /// Counts spans that the policy at `index` decided: once per request and policy, not per span.
+    pub fn count(&self, index: u16, kept: bool, spans: u64) {
+        let Some(counts) = self.hits.get(usize::from(index)) else {
+            debug_assert!(false, "policy {index} is not of this set");
+            return;
+        };
+        let counter = if kept {
+            &counts.kept
+        } else {
+            &counts.sampled_out
+        };
+        counter.fetch_add(spans, Ordering::Relaxed);
+    }
+
+    /// What each policy has decided, in their order.
+    pub fn hits(&self) -> Vec<Hits> {
+        self.hits.iter().map(|counts| counts.hits()).collect()
+    }
+}
+
+// === impl Policies ===
+
+impl Policies {
+    /// Counters for policies with these names.
+    pub(super) fn counters<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> PolicyCounters {
+        let mut by_name = self.by_name.lock().expect(NO_PANIC);
+        let hits = names
+            .into_iter()
+            .map(|name| {
+                let room = by_name.len() < POLICIES_MAX || by_name.contains_key(name);
+                let name = if room { name } else { OTHER };
+                Arc::clone(by_name.entry(name.to_owned()).or_default())
+            })
+            .collect();
+        PolicyCounters { hits }
+    }
+
+    /// What each policy there has been has decided.
+    pub(super) fn hits(&self) -> Vec<(String, Hits)> {
+        let by_name = self.by_name.lock().expect(NO_PANIC);
+        by_name
+            .iter()
+            .map(|(name, counts)| (name.clone(), counts.hits()))
+            .collect()
+    }
+}
+
+impl Counts {
+    fn hits(&self) -> Hits {
+        Hits {
+            kept: self.kept.load(Ordering::Relaxed),
+            sampled_out: self.sampled_out.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Why the lock is never poisoned.
+const NO_PANIC: &str = "no code path panics while it finds a counter";
