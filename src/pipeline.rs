@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     budget::{Denied, Permit},
-    metrics::{Metrics, Tally, Transport},
+    metrics::{Metrics, PolicyCounters, Tally, Transport},
     processor::{Processed, Snapshot},
     queue::{Full, Payload, Queues},
     request::{NotAdmitted, Reason, Refusal, Request},
@@ -41,6 +41,8 @@ pub struct Receipt {
 pub struct Stages {
     /// Policies and edits.
     pub snapshot: Snapshot,
+    /// What the policies have decided; they travel together, so that a request counts where it was decided.
+    pub policies: PolicyCounters,
     /// The most bytes of one message that holds a single span: the smallest `batch.bytes_max`.
     pub message_bytes_max: usize,
 }
@@ -113,16 +115,16 @@ impl Pipeline {
             .admit(origin.transport, tally, payload, deadline);
         taken.await.map_err(|Full| queues_full())?;
         refused_unless_taken.spans = 0;
-        self.count(&processed);
+        self.count(&stages.policies, &processed);
         Ok(receipt)
     }
 
-    fn count(&self, processed: &Processed) {
+    fn count(&self, counters: &PolicyCounters, processed: &Processed) {
         let policies = processed
             .policies
             .iter()
             .map(|count| (count.kept, count.dropped));
-        self.metrics.count_policies(policies);
+        counters.count(policies);
         for count in &processed.services {
             self.metrics
                 .count_service(&count.service, count.kept, count.dropped);

@@ -136,8 +136,8 @@ impl Live {
             .collect()
     }
 
-    pub(super) fn service_spans(&self, service: &[u8], kept: bool, spans: u64) {
-        self.services.count(&self.page, service, kept, spans);
+    pub(super) fn count_service(&self, service: &[u8], kept: u64, dropped: u64) {
+        self.services.count(&self.page, service, kept, dropped);
     }
 
     /// The text of each family.

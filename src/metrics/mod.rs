@@ -100,11 +100,16 @@ impl Metrics {
         &self.inner.ledger
     }
 
-    /// Counts decided spans by policy, in the order of the policies in force: kept and dropped.
-    pub fn count_policies(&self, _counts: impl IntoIterator<Item = (u64, u64)>) {}
+    /// Counters for a set of compiled policies, by their names in their order. A name that was there before goes on
+    /// counting.
+    pub fn policy_counters<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> PolicyCounters {
+        self.inner.policies.counters(names)
+    }
 
-    /// Counts decided spans of one service.
-    pub fn count_service(&self, _service: &[u8], _kept: u64, _dropped: u64) {}
+    /// Counts decided spans of one service: once per request and service, not per span.
+    pub fn count_service(&self, service: &[u8], kept: u64, dropped: u64) {
+        self.inner.live.count_service(service, kept, dropped);
+    }
 
     /// Counts a refused request: `code` is the gRPC code's name or the HTTP status, `reason` the row's label.
     pub fn refused(&self, transport: Transport, code: &str, reason: &'static str) {
@@ -155,17 +160,6 @@ impl Metrics {
     /// Says no longer whether a destination answers: it was removed. Its counters stay.
     pub fn destination_removed(&self, destination: &str) {
         self.inner.live.forget(destination);
-    }
-
-    /// Counters for a set of compiled policies, by their names in their order. A name that was there before goes on
-    /// counting.
-    pub fn policy_counters<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> PolicyCounters {
-        self.inner.policies.counters(names)
-    }
-
-    /// Counts spans that sampling decided for a service: once per request and service, not per span.
-    pub fn service_spans(&self, service: &[u8], kept: bool, spans: u64) {
-        self.inner.live.service_spans(service, kept, spans);
     }
 
     /// Says that a new configuration is in force.

@@ -52,18 +52,17 @@ pub(super) fn decision_label(kept: bool) -> &'static str {
 // === impl PolicyCounters ===
 
 impl PolicyCounters {
-    /// Counts spans that the policy at `index` decided: once per request and policy, not per span.
-    pub fn count(&self, index: u16, kept: bool, spans: u64) {
-        let Some(counts) = self.hits.get(usize::from(index)) else {
-            debug_assert!(false, "policy {index} is not of this set");
-            return;
-        };
-        let counter = if kept {
-            &counts.kept
-        } else {
-            &counts.sampled_out
-        };
-        counter.fetch_add(spans, Ordering::Relaxed);
+    /// Counts the spans of a request: for each policy in their order, kept and dropped.
+    pub fn count(&self, decided: impl IntoIterator<Item = (u64, u64)>) {
+        for (counts, (kept, dropped)) in self.hits.iter().zip(decided) {
+            // Most policies decide nothing about most requests, and their cache lines stay where they are.
+            if kept > 0 {
+                counts.kept.fetch_add(kept, Ordering::Relaxed);
+            }
+            if dropped > 0 {
+                counts.sampled_out.fetch_add(dropped, Ordering::Relaxed);
+            }
+        }
     }
 
     /// What each policy has decided, in their order.

@@ -159,10 +159,9 @@ fn busy(collector_names: CollectorNames) -> (Metrics, Levels) {
     metrics.sent("jaeger", 512, 195_072);
     metrics.delivered("jaeger", Duration::from_millis(212));
     metrics.destination_up("jaeger", true);
-    metrics.service_spans(b"standalone", true, 5);
+    metrics.count_service(b"standalone", 5, 0);
     let policies = metrics.policy_counters(["rule errors", "default"]);
-    policies.count(0, true, 5);
-    policies.count(1, false, 4);
+    policies.count([(5, 0), (0, 4)]);
     let levels = Levels {
         budget: Some(Budget::new(1 << 20, 1 << 10)),
         queues: vec![QueueLevel {
@@ -373,9 +372,9 @@ fn ever_new_services_share_one_series() {
     let metrics = Metrics::default();
     for number in 0..250 {
         let service = format!("service {number}");
-        metrics.service_spans(service.as_bytes(), true, 1);
+        metrics.count_service(service.as_bytes(), 1, 0);
     }
-    metrics.service_spans(b"service 7", true, 1);
+    metrics.count_service(b"service 7", 1, 0);
     let families = parse(&metrics.render(&Levels::default()));
     let family = &families["otlp_relay_service_spans_total"];
     assert_eq!(family.samples.len(), 2 * 101);
@@ -401,7 +400,7 @@ fn no_name_that_a_sender_chooses_breaks_the_text() {
         long.as_bytes(),
     ];
     for name in names {
-        metrics.service_spans(name, true, 1);
+        metrics.count_service(name, 1, 0);
     }
     let families = parse(&metrics.render(&Levels::default()));
     let family = &families["otlp_relay_service_spans_total"];
@@ -433,10 +432,10 @@ fn refusals_beyond_their_bound_share_one_series() {
 fn a_policy_that_a_reload_keeps_goes_on_counting() {
     let metrics = Metrics::default();
     let before = metrics.policy_counters(["rule a", "default"]);
-    before.count(1, true, 2);
+    before.count([(0, 0), (2, 0)]);
     let after = metrics.policy_counters(["default"]);
-    after.count(0, true, 3);
-    before.count(1, false, 1);
+    after.count([(3, 0)]);
+    before.count([(0, 0), (0, 1)]);
     let expected = Hits {
         kept: 5,
         sampled_out: 1,
