@@ -166,6 +166,7 @@ async fn payload(
         bytes: processed.segments.iter().map(Bytes::len).sum(),
         accepted_at: Instant::now(),
         permit,
+        sample: None,
     }))
 }
 

@@ -1,14 +1,31 @@
 //! One bounded queue for each destination: all required ones take a request, or none does.
+//!
+//! It knows neither sockets nor what a destination answers. Invariants: a request that is refused, or whose sender goes
+//! away while it waits, leaves no trace; a span that was taken is settled exactly once for each destination.
 
-use std::{fmt, sync::Arc, time::Duration};
+mod admission;
+mod batcher;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod parcel;
+mod queues;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::{
-    budget::Permit,
-    metrics::{Fate, Ledger, Tally, Transport},
-};
+use crate::budget::Permit;
+
+pub use batcher::{Batch, Batcher, Limits, cut};
+pub use parcel::Parcel;
+pub use queues::{Full, Queue, Queues, Ready};
+
+/// Bytes accounted for each payload beside those it pins: its own structures in every queue and the task that carries it.
+/// Chosen by eye, above what they measure, so that a queue of tiny payloads stays bounded too.
+pub const PAYLOAD_OVERHEAD_BYTES: usize = 512;
 
 /// Spans that leave the processor: the parts of one valid export request, and what pays for them.
 #[derive(Debug)]
@@ -19,26 +36,12 @@ pub struct Payload {
     pub spans: u64,
     /// The bytes of the segments.
     pub bytes: usize,
-    /// When its request was accepted.
+    /// When its request was accepted; set by [`Queues::admit`].
     pub accepted_at: Instant,
     /// The bytes it pins, which may be more than its own.
     pub permit: Permit,
-}
-
-/// What one destination holds of a payload: all of it, or a piece of a split one. It ends with [`Parcel::settle`]; one that
-/// is dropped without is booked as lost by a fault of the relay, and a debug build panics.
-pub struct Parcel {
-    /// Together a valid sequence of `ResourceSpans` fields.
-    pub segments: Vec<Bytes>,
-    /// The spans in it.
-    pub spans: u64,
-    /// The bytes of the segments.
-    pub bytes: usize,
-    /// The whole, which returns its bytes to the budget with the last parcel of the last destination.
-    pub payload: Arc<Payload>,
-    destination: Arc<str>,
-    ledger: Ledger,
-    settled: bool,
+    /// Under which number the trace store keeps a sample of it and wants to hear what each destination answered.
+    pub sample: Option<u64>,
 }
 
 /// Bounds of one destination's queue.
@@ -63,61 +66,38 @@ pub struct BatchOptions {
     pub delay: Duration,
 }
 
-impl Parcel {
-    /// All of a payload, for one destination whose account already holds its spans.
-    pub fn whole(payload: Arc<Payload>, destination: Arc<str>, ledger: Ledger) -> Self {
-        Self {
-            segments: payload.segments.clone(),
-            spans: payload.spans,
-            bytes: payload.bytes,
-            payload,
-            destination,
-            ledger,
-            settled: false,
-        }
-    }
+/// How full one destination's queue is, what is under way included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Bytes accounted.
+    pub bytes: usize,
+    /// The bytes it holds at most.
+    pub bytes_max: usize,
+    /// Spans of the payloads that are not settled whole.
+    pub spans: u64,
+    /// Payloads that are not settled whole.
+    pub payloads: u64,
+    /// When the oldest of them was accepted.
+    pub oldest: Option<Instant>,
+}
 
-    /// Books what became of its spans.
-    pub fn settle(mut self, fate: Fate) {
-        self.settled = true;
-        self.ledger.settle(&self.destination, fate, self.spans);
+impl Payload {
+    /// What it takes of a queue's `bytes_max`.
+    pub fn room_bytes(&self) -> usize {
+        self.permit.bytes() + PAYLOAD_OVERHEAD_BYTES + self.segments.capacity() * size_of::<Bytes>()
     }
 }
 
-impl fmt::Debug for Parcel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Parcel")
-            .field("destination", &self.destination)
-            .field("spans", &self.spans)
-            .field("bytes", &self.bytes)
-            .finish_non_exhaustive()
+impl Gauges {
+    /// The payloads of the present mean size that it would hold; with none in it, of the overhead's size.
+    pub fn capacity_payloads(&self) -> u64 {
+        let bytes_max = self.bytes_max as u64;
+        let mean = (self.bytes as u64)
+            .checked_div(self.payloads)
+            .unwrap_or(PAYLOAD_OVERHEAD_BYTES as u64);
+        bytes_max / mean.max(1)
     }
 }
 
-/// There was no room until the deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Full;
-
-/// The queues of all destinations.
-#[derive(Clone, Debug)]
-pub struct Queues {}
-
-impl Queues {
-    /// No destinations yet. `payload_overhead` bytes are accounted for each payload beside its own.
-    pub fn new(_ledger: Ledger) -> Self {
-        unimplemented!()
-    }
-
-    /// Takes a request: books `tally` and puts `payload` (none when every span was sampled out) into the queues of all
-    /// required destinations at once, waiting in one order of arrival until `deadline`, or books nothing. Dropping the
-    /// future before it is done leaves no trace either.
-    pub async fn admit(
-        &self,
-        _transport: Transport,
-        _tally: Tally,
-        _payload: Option<Payload>,
-        _deadline: Instant,
-    ) -> Result<(), Full> {
-        unimplemented!()
-    }
-}
+/// A destination's name: what it is, over any change of its options.
+pub type Name = Arc<str>;
