@@ -1,28 +1,112 @@
 //! Sockets, HTTP, gRPC framing, decompression, timeouts, answers. It knows nothing of spans.
+//!
+//! The way of a request: [`accept`] takes the connection, [`sniff`] looks at its first bytes, [`connection`] drives it,
+//! [`exchange`] answers one request on it: [`route`] says what is wanted, [`grpc`] or [`http`] collects the body through
+//! [`intake`], the pipeline takes it, and [`answer`] writes what the client is told. Invariant: every request is either
+//! answered or counted as refused, and every byte of a body that is held is paid for by a permit.
 
-use std::{net::SocketAddr, time::Duration};
+mod accept;
+mod activity;
+mod answer;
+mod connection;
+mod exchange;
+mod frame;
+mod grpc;
+mod gunzip;
+mod health;
+mod http;
+mod intake;
+mod options;
+mod refusals;
+mod room;
+mod route;
+mod slots;
+mod sniff;
+mod stopping;
+#[cfg(test)]
+mod tests;
+mod unwind;
+mod windows;
 
-/// What the receivers are told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// Where OTLP/gRPC is expected; both ports understand both protocols. `None`: off.
-    pub grpc_listen: Option<SocketAddr>,
-    /// Where OTLP/HTTP is expected. `None`: off.
-    pub http_listen: Option<SocketAddr>,
-    /// The bytes of a body at most, on the wire and after decompression.
-    pub request_bytes_max: usize,
-    /// Open connections at most.
-    pub connections_max: usize,
-    /// Concurrent requests on one HTTP/2 connection at most.
-    pub streams_max: u32,
-    /// Requests under way over all connections at most.
-    pub requests_max: usize,
-    /// From the opening of a connection or the end of a request until the next head is whole.
-    pub header_timeout: Duration,
-    /// From the head until the body is whole.
-    pub body_timeout: Duration,
-    /// An open connection without a request is closed after this long.
-    pub idle_timeout: Duration,
-    /// Waiting for room, budget and queues together, takes at most this long.
-    pub wait_max: Duration,
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use options::Options;
+
+use self::{health::Health, refusals::Refusals, slots::Slots, stopping::Stopping};
+use crate::{
+    budget::Budget,
+    metrics::{Metrics, Transport},
+    pipeline::Pipeline,
+};
+
+/// The receivers of one relay, and what they need of the other rooms.
+#[derive(Debug)]
+pub struct Receivers {
+    /// Takes what was received.
+    pub pipeline: Arc<Pipeline>,
+    /// Pays for receive windows and bodies.
+    pub budget: Budget,
+    /// Counts what is refused or misdirected.
+    pub metrics: Metrics,
+    /// Limits and timeouts; a new value holds for the requests and connections that come after it.
+    pub options: Arc<ArcSwap<Options>>,
+}
+
+/// What all connections of all listeners share.
+struct Shared {
+    pipeline: Arc<Pipeline>,
+    budget: Budget,
+    metrics: Metrics,
+    options: Arc<ArcSwap<Options>>,
+    refusals: Refusals,
+    health: Health,
+    connections: Slots,
+    requests: Slots,
+    stopping: Stopping,
+    /// Every task of every connection; empty when the receivers have stopped.
+    tasks: TaskTracker,
+}
+
+/// Who is at the other end of a connection, and what was expected of them.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    address: SocketAddr,
+    /// What the port is meant for; both protocols are understood all the same.
+    expected: Transport,
+}
+
+impl Receivers {
+    /// Serves listeners that are already bound, each named by what its port is meant for, until `stop`. Then: health says
+    /// NOT_SERVING, listeners close, those who wait for room are refused, HTTP/2 connections get GOAWAY, open bodies one
+    /// second. Returns when the last connection is closed, [`stopping::DRAIN_MAX`] after `stop` at the latest.
+    pub async fn serve(self, listeners: Vec<(TcpListener, Transport)>, stop: CancellationToken) {
+        let shared = Arc::new(Shared {
+            refusals: Refusals::new(self.metrics.clone()),
+            health: Health::serving().await,
+            connections: Slots::default(),
+            requests: Slots::default(),
+            stopping: Stopping::new(stop),
+            tasks: TaskTracker::new(),
+            pipeline: self.pipeline,
+            budget: self.budget,
+            metrics: self.metrics,
+            options: self.options,
+        });
+        for (listener, expected) in listeners {
+            let accepting = accept::run(listener, expected, Arc::clone(&shared));
+            shared.tasks.spawn(accepting);
+        }
+        shared.tasks.close();
+        shared.stopping.run(&shared.health, &shared.tasks).await;
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
 }

@@ -1,0 +1,290 @@
+//! What a client is told, in its own dialect: a receipt or a refusal becomes an HTTP response.
+//!
+//! It decides nothing: `request::Reason::row` is the table, this file writes its rows down.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode,
+    header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER},
+};
+use http_body::{Body, Frame, SizeHint};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use prost::Message;
+use serde_json::json;
+use tonic::Status;
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::{frame, health::HealthBody};
+use crate::{
+    metrics::Transport,
+    otlp,
+    pipeline::Receipt,
+    request::{MESSAGE_BYTES_MAX, Reason, Refusal},
+};
+
+/// A client that shall come again is told a delay between these, at random, so that those who were refused together do
+/// not come back together (product.md, "What an OTLP client is told").
+const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
+
+/// What is understood in `content-encoding` and in `grpc-encoding`; `identity` goes without saying in HTTP.
+const HTTP_ENCODINGS: HeaderValue = HeaderValue::from_static("gzip");
+const GRPC_ENCODINGS: HeaderValue = HeaderValue::from_static("identity,gzip");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
+/// An empty message in its frame: the usual answer.
+const EMPTY_MESSAGE: Bytes = Bytes::from_static(&[0; frame::PREFIX_BYTES]);
+
+/// How a client is to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// gRPC: status and message in trailers.
+    Grpc,
+    /// HTTP; bodies are protobuf, as the request's.
+    Protobuf,
+    /// HTTP; bodies are JSON, as the request's, or because the request named no type that is known.
+    Json,
+}
+
+/// The body of any answer.
+#[derive(Debug)]
+pub(super) enum AnswerBody {
+    /// At most one chunk, and for gRPC the trailers.
+    Whole {
+        /// Sent first, unless there is none.
+        data: Option<Bytes>,
+        /// Sent last, unless there are none.
+        trailers: Option<HeaderMap>,
+    },
+    /// What the health service answers.
+    Health(HealthBody),
+}
+
+impl Dialect {
+    /// Which transport it belongs to.
+    pub(super) fn transport(self) -> Transport {
+        match self {
+            Self::Grpc => Transport::Grpc,
+            Self::Protobuf | Self::Json => Transport::Http,
+        }
+    }
+
+    /// The answer to a request that was taken.
+    pub(super) fn accepted(self, receipt: Receipt) -> Response<AnswerBody> {
+        let message = partial_success(receipt);
+        match self {
+            Self::Grpc => grpc_message(&message),
+            Self::Protobuf => http_message(message, otlp::PROTOBUF),
+            Self::Json => unreachable!("a request in JSON is refused by its content type"),
+        }
+    }
+
+    /// The answer to a request that was refused.
+    pub(super) fn refused(self, refusal: &Refusal) -> Response<AnswerBody> {
+        let row = refusal.reason.row();
+        let delay = row.retry.then(retry_delay);
+        let status = Status::with_error_details(
+            row.code,
+            refusal.message_to_send(),
+            details(refusal, delay),
+        );
+        let mut response = match self {
+            Self::Grpc => grpc_status(&status),
+            Self::Protobuf => http_status(
+                row.status,
+                Bytes::copy_from_slice(status.details()),
+                otlp::PROTOBUF,
+            ),
+            Self::Json => http_status(row.status, json_status(&status, delay), otlp::JSON),
+        };
+        self.advise(refusal.reason, delay, response.headers_mut());
+        response
+    }
+
+    /// The headers that tell what would have been understood, and when to come again.
+    fn advise(self, reason: Reason, delay: Option<Duration>, headers: &mut HeaderMap) {
+        match (self, reason) {
+            (Self::Grpc, Reason::UnknownEncoding) => {
+                headers.insert(GRPC_ACCEPT_ENCODING, GRPC_ENCODINGS);
+            }
+            (Self::Protobuf | Self::Json, Reason::UnknownEncoding) => {
+                headers.insert(ACCEPT_ENCODING, HTTP_ENCODINGS);
+            }
+            (Self::Protobuf | Self::Json, Reason::WrongMethod) => {
+                headers.insert(ALLOW, HeaderValue::from_static("POST"));
+            }
+            _ => {}
+        }
+        if let Some(delay) = delay
+            && self != Self::Grpc
+        {
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+    }
+}
+
+/// When a client is told to come again.
+fn retry_delay() -> Duration {
+    // `RandomState` draws its keys from the operating system once per thread and changes them with every use.
+    let draw = RandomState::new().hash_one(());
+    let span = RETRY_AFTER_MAX - RETRY_AFTER_MIN;
+    let millis = draw % (u64::try_from(span.as_millis()).expect("it is a constant") + 1);
+    RETRY_AFTER_MIN + Duration::from_millis(millis)
+}
+
+/// OTLP asks for RetryInfo where a retry is wanted and for BadRequest where the data is at fault (specification,
+/// "Failures"); RESOURCE_EXHAUSTED with RetryInfo would be a retryable answer.
+fn details(refusal: &Refusal, delay: Option<Duration>) -> ErrorDetails {
+    match (refusal.reason, delay) {
+        (_, Some(delay)) => ErrorDetails::with_retry_info(Some(delay)),
+        (Reason::Malformed, None) => {
+            ErrorDetails::with_bad_request_violation("body", refusal.message_to_send())
+        }
+        _ => ErrorDetails::new(),
+    }
+}
+
+/// The encoded `ExportTraceServiceResponse`; empty when there is nothing to tell.
+fn partial_success(receipt: Receipt) -> Bytes {
+    if receipt.rejected_spans == 0 && receipt.message.is_empty() {
+        return Bytes::new();
+    }
+    let mut error_message = receipt.message;
+    error_message.truncate(error_message.floor_char_boundary(MESSAGE_BYTES_MAX));
+    let partial_success = ExportTracePartialSuccess {
+        rejected_spans: receipt.rejected_spans.try_into().unwrap_or(i64::MAX),
+        error_message,
+    };
+    let response = ExportTraceServiceResponse {
+        partial_success: Some(partial_success),
+    };
+    response.encode_to_vec().into()
+}
+
+fn grpc_message(message: &Bytes) -> Response<AnswerBody> {
+    let mut trailers = HeaderMap::with_capacity(1);
+    trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
+    let body = AnswerBody::Whole {
+        data: Some(framed(message)),
+        trailers: Some(trailers),
+    };
+    with_type(StatusCode::OK, body, otlp::GRPC)
+}
+
+fn framed(message: &Bytes) -> Bytes {
+    if message.is_empty() {
+        return EMPTY_MESSAGE;
+    }
+    let length = u32::try_from(message.len()).expect("the message was cut to a kilobyte");
+    let mut framed = BytesMut::with_capacity(frame::PREFIX_BYTES + message.len());
+    framed.put_u8(0);
+    framed.put_u32(length);
+    framed.put_slice(message);
+    framed.freeze()
+}
+
+/// Trailers-Only: status and message are the headers of a response without a body (gRPC over HTTP/2, "Responses").
+fn grpc_status(status: &Status) -> Response<AnswerBody> {
+    let mut response = with_type(StatusCode::OK, AnswerBody::empty(), otlp::GRPC);
+    status
+        .add_header(response.headers_mut())
+        .expect("a percent-encoded message is a header value");
+    response
+}
+
+fn http_message(message: Bytes, content_type: &'static str) -> Response<AnswerBody> {
+    with_type(StatusCode::OK, AnswerBody::of(message), content_type)
+}
+
+fn http_status(status: u16, body: Bytes, content_type: &'static str) -> Response<AnswerBody> {
+    let status = StatusCode::from_u16(status).expect("the table holds HTTP statuses");
+    with_type(status, AnswerBody::of(body), content_type)
+}
+
+fn with_type(
+    status: StatusCode,
+    body: AnswerBody,
+    content_type: &'static str,
+) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+/// `google.rpc.Status` in proto3's JSON.
+fn json_status(status: &Status, delay: Option<Duration>) -> Bytes {
+    let mut document = json!({ "code": i32::from(status.code()), "message": status.message() });
+    if let Some(delay) = delay {
+        document["details"] = json!([{
+            "@type": "type.googleapis.com/google.rpc.RetryInfo",
+            "retryDelay": format!("{:.3}s", delay.as_secs_f64()),
+        }]);
+    }
+    document.to_string().into()
+}
+
+// === impl AnswerBody ===
+
+impl AnswerBody {
+    /// Nothing.
+    pub(super) fn empty() -> Self {
+        Self::of(Bytes::new())
+    }
+
+    fn of(data: Bytes) -> Self {
+        Self::Whole {
+            data: (!data.is_empty()).then_some(data),
+            trailers: None,
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match self.get_mut() {
+            Self::Whole { data, trailers } => {
+                let frame = data.take().map(Frame::data);
+                let frame = frame.or_else(|| trailers.take().map(Frame::trailers));
+                Poll::Ready(frame.map(Ok))
+            }
+            Self::Health(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole { data, trailers } => data.is_none() && trailers.is_none(),
+            Self::Health(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole {
+                data,
+                trailers: None,
+            } => SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64)),
+            // With trailers a content-length would be a promise about the body alone, which some proxies misread.
+            Self::Whole { .. } | Self::Health(_) => SizeHint::default(),
+        }
+    }
+}

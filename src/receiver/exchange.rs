@@ -1,0 +1,245 @@
+//! One request, from its head to its answer. Every way out of here is an answer or a counted refusal, also when the client
+//! goes away or the code panics.
+
+use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
+
+use http::{Request, Response, header::USER_AGENT, request::Parts};
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Options, Peer, Shared,
+    activity::{Activity, Busy},
+    answer::{AnswerBody, Dialect},
+    grpc, http as otlp_http,
+    intake::Whole,
+    refusals::Client,
+    room::{Room, shutting_down},
+    route::{Route, route},
+    unwind::CatchUnwind,
+};
+use crate::{
+    metrics::{Misdirected, Transport},
+    pipeline::{Origin, Receipt},
+    request::{Reason, Refusal},
+};
+
+/// Answers the requests of one connection.
+#[derive(Clone, Debug)]
+pub(super) struct Exchange {
+    pub(super) shared: Arc<Shared>,
+    pub(super) peer: Peer,
+    pub(super) activity: Arc<Activity>,
+}
+
+/// A request that has no answer yet: dropped like that, it counts as one whose client went away.
+struct Unanswered<'a> {
+    shared: &'a Shared,
+    client: Client,
+    since: Instant,
+    answered: bool,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Exchange {
+    type Response = Response<AnswerBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let busy = self.activity.begin();
+        let exchange = self.clone();
+        Box::pin(async move { Ok(exchange.answer(request, busy).await) })
+    }
+}
+
+impl Exchange {
+    async fn answer(&self, request: Request<Incoming>, busy: Busy) -> Response<AnswerBody> {
+        let since = Instant::now();
+        let shared = &*self.shared;
+        let (head, body) = request.into_parts();
+        let (dialect, route) = route(&head);
+        let client = Client {
+            peer: self.peer.address,
+            agent: head.headers.get(USER_AGENT).cloned(),
+            dialect,
+        };
+        let unanswered = Unanswered {
+            shared,
+            client,
+            since,
+            answered: false,
+        };
+        match route {
+            Err(refusal) => unanswered.refuse(&refusal),
+            Ok(Route::Health) => {
+                let request = Request::from_parts(head, body);
+                self.answer_health(unanswered, request, busy).await
+            }
+            Ok(Route::Traces(misdirected)) => {
+                self.note_misdirected(&unanswered.client, misdirected);
+                let taking = CatchUnwind::new(self.take(dialect, &head, body, since));
+                let taken = taking.await.unwrap_or_else(|_panicked| Err(panicked()));
+                match taken {
+                    Ok(receipt) => unanswered.accept(receipt),
+                    Err(refusal) => unanswered.refuse(&refusal),
+                }
+            }
+        }
+    }
+
+    /// Collects the body and hands it over.
+    async fn take(
+        &self,
+        dialect: Dialect,
+        head: &Parts,
+        body: Incoming,
+        since: Instant,
+    ) -> Result<Receipt, Refusal> {
+        let shared = &*self.shared;
+        if shared.stopping.begun.is_cancelled() {
+            return Err(shutting_down());
+        }
+        let options = shared.options.load_full();
+        let _slot = shared
+            .requests
+            .take(options.requests_max)
+            .ok_or_else(|| too_many_requests(&options))?;
+        let room = self.room(&options, dialect, head, since);
+        let body_deadline = since + options.body_timeout;
+        let whole = tokio::select! {
+            biased;
+            whole = collect(dialect, head, body, &room) => whole?,
+            () = sleep_until(body_deadline) => return Err(too_slow(options.body_timeout)),
+            () = shared.stopping.bodies.cancelled() => return Err(shutting_down()),
+        };
+        let origin = Origin {
+            transport: dialect.transport(),
+            peer: self.peer.address,
+        };
+        let Whole { bytes, permit } = whole;
+        let taking = shared.pipeline.take(bytes, permit, origin, room.deadline);
+        room.wait(taking).await?
+    }
+
+    fn room(&self, options: &Options, dialect: Dialect, head: &Parts, since: Instant) -> Room {
+        let patience = match dialect {
+            Dialect::Grpc => grpc::patience(&head.headers),
+            Dialect::Protobuf | Dialect::Json => None,
+        };
+        let wait = patience.map_or(options.wait_max, |patience| patience.min(options.wait_max));
+        Room {
+            budget: self.shared.budget.clone(),
+            request_bytes_max: options.request_bytes_max,
+            deadline: since + wait,
+            wait,
+            stop: self.shared.stopping.begun.clone(),
+        }
+    }
+
+    async fn answer_health(
+        &self,
+        unanswered: Unanswered<'_>,
+        request: Request<Incoming>,
+        busy: Busy,
+    ) -> Response<AnswerBody> {
+        let body_timeout = self.shared.options.load().body_timeout;
+        let end = self.shared.stopping.go_away.clone();
+        let answering = self.shared.health.answer(request, busy, end);
+        match tokio::time::timeout(body_timeout, answering).await {
+            Ok(Some(response)) => {
+                unanswered.answered();
+                response.map(AnswerBody::Health)
+            }
+            Ok(None) => unanswered.refuse(&Refusal::new(
+                Reason::Full,
+                "too many health checks and watches are open; come again later",
+            )),
+            Err(_elapsed) => unanswered.refuse(&too_slow(body_timeout)),
+        }
+    }
+
+    fn note_misdirected(&self, client: &Client, path: Option<Misdirected>) {
+        let port = match (self.peer.expected, client.dialect.transport()) {
+            (Transport::Http, Transport::Grpc) => Some(Misdirected::GrpcOnHttpPort),
+            (Transport::Grpc, Transport::Http) => Some(Misdirected::HttpOnGrpcPort),
+            _ => None,
+        };
+        for kind in [port, path].into_iter().flatten() {
+            self.shared.refusals.misdirected(client, kind);
+        }
+    }
+}
+
+async fn collect(
+    dialect: Dialect,
+    head: &Parts,
+    body: Incoming,
+    room: &Room,
+) -> Result<Whole, Refusal> {
+    match dialect.transport() {
+        Transport::Grpc => grpc::collect(&head.headers, body, room).await,
+        Transport::Http => otlp_http::collect(&head.headers, body, room).await,
+    }
+}
+
+fn too_many_requests(options: &Options) -> Refusal {
+    let requests_max = options.requests_max;
+    Refusal::new(
+        Reason::Full,
+        format!("{requests_max} requests are under way (receivers.requests_max); come again later"),
+    )
+}
+
+fn too_slow(timeout: Duration) -> Refusal {
+    Refusal::new(
+        Reason::TooSlow,
+        format!(
+            "the body was not whole within {} ms (receivers.body_timeout)",
+            timeout.as_millis()
+        ),
+    )
+}
+
+fn panicked() -> Refusal {
+    Refusal::new(
+        Reason::Internal,
+        "a fault of the relay; its log has the message of the panic",
+    )
+}
+
+// === impl Unanswered ===
+
+impl Unanswered<'_> {
+    fn accept(self, receipt: Receipt) -> Response<AnswerBody> {
+        let response = self.client.dialect.accepted(receipt);
+        self.answered();
+        response
+    }
+
+    fn refuse(self, refusal: &Refusal) -> Response<AnswerBody> {
+        self.shared.refusals.refuse(&self.client, refusal);
+        let response = self.client.dialect.refused(refusal);
+        self.answered();
+        response
+    }
+
+    fn answered(mut self) {
+        self.answered = true;
+        let transport = self.client.dialect.transport();
+        self.shared
+            .metrics
+            .ingested(transport, self.since.elapsed());
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            let refusal = Refusal::new(
+                Reason::Cancelled,
+                "the client went away before it was answered",
+            );
+            self.shared.refusals.refuse(&self.client, &refusal);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A body while it arrives: its bytes in one piece, decompressed, and the permit that pays for them.
+//!
+//! Invariant: the permit covers the capacity of the buffer at any time, and the buffer never grows because of what was
+//! announced beyond the first claim, only because of what has arrived.
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::{
+    gunzip::{Corrupt, Gunzip, Progress, STATE_BYTES},
+    room::Room,
+};
+use crate::{
+    budget::Permit,
+    request::{Reason, Refusal},
+};
+
+/// What is claimed for an announced length before a byte of it is there, at most, in bytes (design.md, "receiver").
+const FIRST_CLAIM_MAX: usize = 1024 * 1024;
+
+/// What is claimed when no length was announced, in bytes: chunked requests of SDKs are smaller.
+const UNANNOUNCED_CLAIM: usize = 64 * 1024;
+
+/// gzip makes OTLP four to eight times smaller, so the first claim for a compressed body is this many times its length.
+const GZIP_RATIO: usize = 4;
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compression {
+    /// Not at all.
+    Identity,
+    /// gzip.
+    Gzip,
+}
+
+/// A body that arrives.
+#[derive(Debug)]
+pub(super) struct Intake<'a> {
+    room: &'a Room,
+    permit: Permit,
+    bytes: Vec<u8>,
+    coding: Coding,
+    /// Bytes as sent.
+    arrived: usize,
+}
+
+/// A body that is whole, and what pays for it.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) bytes: Bytes,
+    pub(super) permit: Permit,
+}
+
+#[derive(Debug)]
+enum Coding {
+    Identity,
+    Gzip(Box<Gunzip>),
+}
+
+impl<'a> Intake<'a> {
+    /// Makes room for the beginning of a body of which `announced` bytes are said to come.
+    pub(super) async fn open(
+        room: &'a Room,
+        announced: Option<usize>,
+        compression: Compression,
+    ) -> Result<Self, Refusal> {
+        let announced = announced.unwrap_or(UNANNOUNCED_CLAIM);
+        let (expected, state) = match compression {
+            Compression::Identity => (announced, 0),
+            Compression::Gzip => (announced.saturating_mul(GZIP_RATIO), STATE_BYTES),
+        };
+        let first = expected.min(FIRST_CLAIM_MAX).min(room.request_bytes_max);
+        let permit = room.claim(first + state).await?;
+        let coding = match compression {
+            Compression::Identity => Coding::Identity,
+            Compression::Gzip => Coding::Gzip(Box::new(Gunzip::new())),
+        };
+        Ok(Self {
+            room,
+            permit,
+            bytes: Vec::with_capacity(first),
+            coding,
+            arrived: 0,
+        })
+    }
+
+    /// Takes what has arrived.
+    pub(super) async fn push(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
+        self.arrived += chunk.len();
+        if self.arrived > self.room.request_bytes_max {
+            return Err(self.room.too_large("as sent"));
+        }
+        match &self.coding {
+            Coding::Identity => {
+                self.reserve(self.arrived, self.room.request_bytes_max)
+                    .await?;
+                self.bytes.extend_from_slice(chunk);
+                Ok(())
+            }
+            Coding::Gzip(_) => self.inflate(chunk).await,
+        }
+    }
+
+    /// The body has ended.
+    pub(super) async fn finish(self) -> Result<Whole, Refusal> {
+        let Self {
+            room,
+            mut permit,
+            mut bytes,
+            coding,
+            ..
+        } = self;
+        if let Coding::Gzip(gunzip) = coding {
+            gunzip.finish().map_err(corrupt)?;
+        }
+        // What was reserved in vain is not worth a copy, unless it would be pinned for as long as the request is queued.
+        if bytes.len() < bytes.capacity() / 2 {
+            bytes.shrink_to_fit();
+        }
+        permit.shrink_to(bytes.capacity());
+        room.settle(&mut permit).await?;
+        Ok(Whole {
+            bytes: bytes.into(),
+            permit,
+        })
+    }
+
+    async fn inflate(&mut self, mut chunk: &[u8]) -> Result<(), Refusal> {
+        // One byte over the limit tells a body that is too large from one that has just the size.
+        let capacity_max = self.room.request_bytes_max.saturating_add(1);
+        loop {
+            let Coding::Gzip(gunzip) = &mut self.coding else {
+                unreachable!("only compressed bodies are inflated")
+            };
+            let progress = gunzip
+                .inflate(&mut chunk, &mut self.bytes)
+                .map_err(corrupt)?;
+            if self.bytes.len() > self.room.request_bytes_max {
+                return Err(self.room.too_large("after decompression"));
+            }
+            match progress {
+                Progress::InputUsed => return Ok(()),
+                Progress::RoomNeeded => self.reserve(self.bytes.len() + 1, capacity_max).await?,
+            }
+        }
+    }
+
+    /// Makes the buffer hold `needed` bytes in all, and doubles it where it has to grow, up to `capacity_max`.
+    async fn reserve(&mut self, needed: usize, capacity_max: usize) -> Result<(), Refusal> {
+        let capacity = self.bytes.capacity();
+        if needed <= capacity {
+            return Ok(());
+        }
+        let wanted = capacity.saturating_mul(2).clamp(needed, capacity_max);
+        self.room.grow(&mut self.permit, wanted - capacity).await?;
+        self.bytes.reserve_exact(wanted - self.bytes.len());
+        Ok(())
+    }
+}
+
+fn corrupt(corrupt: Corrupt) -> Refusal {
+    Refusal::new(Reason::Malformed, corrupt.to_string())
+}
+
+/// The next bytes of a body; `None` at its end. Trailers are ignored: OTLP has none.
+pub(super) async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(chunk) = frame.map_err(|error| interrupted(&error))?.into_data() {
+            return Ok(Some(chunk));
+        }
+    }
+    Ok(None)
+}
+
+/// A body breaks off because its sender went away, or because HTTP's own framing of it is wrong.
+fn interrupted(error: &hyper::Error) -> Refusal {
+    let framing = std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .is_some_and(|error| {
+            matches!(
+                error.kind(),
+                std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData
+            )
+        });
+    if framing {
+        return Refusal::new(
+            Reason::Malformed,
+            "the chunked encoding of the body is broken",
+        );
+    }
+    Refusal::new(
+        Reason::Cancelled,
+        "the client went away before its request was whole",
+    )
+}

@@ -1,0 +1,28 @@
+//! What the receivers are told. They read no file and no environment: `config` does.
+
+use std::{net::SocketAddr, time::Duration};
+
+/// What the receivers are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Where OTLP/gRPC is expected; both ports understand both protocols. `None`: off.
+    pub grpc_listen: Option<SocketAddr>,
+    /// Where OTLP/HTTP is expected. `None`: off.
+    pub http_listen: Option<SocketAddr>,
+    /// The bytes of a body at most, on the wire and after decompression.
+    pub request_bytes_max: usize,
+    /// Open connections at most.
+    pub connections_max: usize,
+    /// Concurrent requests on one HTTP/2 connection at most.
+    pub streams_max: u32,
+    /// Requests under way over all connections at most.
+    pub requests_max: usize,
+    /// From the opening of a connection, or the first byte of a request, until the head is whole.
+    pub header_timeout: Duration,
+    /// From the head until the body is whole.
+    pub body_timeout: Duration,
+    /// An open connection without a request is closed after this long.
+    pub idle_timeout: Duration,
+    /// Waiting for room, budget and queues together, takes at most this long.
+    pub wait_max: Duration,
+}

@@ -1,0 +1,198 @@
+//! Counts and logs what is refused, in one call: every refusal is counted, a few lines in a while are logged.
+
+use std::{net::SocketAddr, time::Duration};
+
+use http::HeaderValue;
+use tokio::time::Instant;
+use tonic::Code;
+use tracing::{info, warn};
+
+use super::{Peer, answer::Dialect};
+use crate::{
+    metrics::{LogLimit, Metrics, Misdirected, Transport},
+    request::{Reason, Refusal},
+};
+
+/// At most this many lines of one kind in [`LOG_PERIOD`]; the rest is a number (product.md, "What an OTLP client is told").
+const LOG_LINES: u32 = 5;
+const LOG_PERIOD: Duration = Duration::from_secs(10);
+
+/// A misdirected client works, so one reminder in this long is enough.
+const REMINDER_PERIOD: Duration = Duration::from_secs(60 * 60);
+
+/// As much of a user agent as a log line shows, in bytes.
+const AGENT_BYTES_MAX: usize = 128;
+
+/// The label `code` of a connection that was closed before it could be answered.
+const CLOSED: &str = "closed";
+
+/// Who asked, as far as the log tells.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    /// Its address.
+    pub(super) peer: SocketAddr,
+    /// What it calls itself.
+    pub(super) agent: Option<HeaderValue>,
+    /// How it is answered.
+    pub(super) dialect: Dialect,
+}
+
+/// A connection that was turned away as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turned {
+    /// `accept` failed.
+    AcceptFailed,
+    /// `connections_max` are open.
+    TooManyConnections,
+    /// The budget has no room for a receive window.
+    NoWindow,
+    /// It speaks TLS.
+    Tls,
+}
+
+/// The counters and the limits of the log.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    metrics: Metrics,
+    by_reason: [LogLimit; Reason::ALL.len()],
+    turned: [LogLimit; Turned::ALL.len()],
+    misdirected: [LogLimit; MISDIRECTED.len()],
+}
+
+/// What is understood although it came the wrong way; TLS is not, and is turned away.
+const MISDIRECTED: [Misdirected; 5] = [
+    Misdirected::GrpcOnHttpPort,
+    Misdirected::HttpOnGrpcPort,
+    Misdirected::TrailingSlash,
+    Misdirected::RootPath,
+    Misdirected::DoubledPath,
+];
+
+impl Turned {
+    const ALL: [Self; 4] = [
+        Self::AcceptFailed,
+        Self::TooManyConnections,
+        Self::NoWindow,
+        Self::Tls,
+    ];
+}
+
+impl Refusals {
+    /// Nothing refused yet.
+    pub(super) fn new(metrics: Metrics) -> Self {
+        let limit = |_| LogLimit::new(LOG_LINES, LOG_PERIOD);
+        Self {
+            metrics,
+            by_reason: std::array::from_fn(limit),
+            turned: std::array::from_fn(limit),
+            misdirected: std::array::from_fn(|_| LogLimit::new(1, REMINDER_PERIOD)),
+        }
+    }
+
+    /// Counts and logs a request that is refused.
+    pub(super) fn refuse(&self, client: &Client, refusal: &Refusal) {
+        let row = refusal.reason.row();
+        let transport = client.dialect.transport();
+        let code = match transport {
+            Transport::Grpc => code_name(row.code).into(),
+            Transport::Http => row.status.to_string(),
+        };
+        self.metrics.refused(transport, &code, row.label);
+        let limit = pick(&self.by_reason, &Reason::ALL, refusal.reason);
+        if let Some(held_back) = limit.pass(Instant::now()) {
+            warn!(
+                peer = %client.peer,
+                agent = agent(client.agent.as_ref()),
+                transport = transport.label(),
+                code,
+                reason = row.label,
+                detail = refusal.message_to_send(),
+                held_back,
+                "refused a request"
+            );
+        }
+    }
+
+    /// Counts and logs a connection that is closed before it could ask for anything.
+    pub(super) fn turn_away(&self, peer: Peer, turned: Turned) {
+        let (reason, advice) = match turned {
+            Turned::AcceptFailed => return, // nobody was there to be turned away
+            Turned::TooManyConnections => ("connections", "raise receivers.connections_max"),
+            Turned::NoWindow => (
+                "windows",
+                "the budget has no room for a receive window; raise budget.bytes",
+            ),
+            Turned::Tls => {
+                self.metrics.misdirected(Misdirected::TlsOnPlainPort);
+                (
+                    "tls",
+                    "it speaks TLS and this port is plain: set trace.otlp.secure: false in milvus.yaml, or http:// in the endpoint of another client",
+                )
+            }
+        };
+        self.metrics.refused(peer.expected, CLOSED, reason);
+        if let Some(held_back) = self.pass(turned) {
+            warn!(peer = %peer.address, reason, advice, held_back, "closed a connection");
+        }
+    }
+
+    /// Counts a request that is taken although it came the wrong way.
+    pub(super) fn misdirected(&self, client: &Client, kind: Misdirected) {
+        self.metrics.misdirected(kind);
+        let limit = pick(&self.misdirected, &MISDIRECTED, kind);
+        if let Some(held_back) = limit.pass(Instant::now()) {
+            info!(
+                peer = %client.peer,
+                agent = agent(client.agent.as_ref()),
+                kind = ?kind,
+                held_back,
+                "took a request that came to the wrong port or path"
+            );
+        }
+    }
+
+    /// Whether to log this kind of connection now, and how many lines were held back.
+    pub(super) fn pass(&self, turned: Turned) -> Option<u64> {
+        pick(&self.turned, &Turned::ALL, turned).pass(Instant::now())
+    }
+}
+
+/// The limit that stands where `kind` stands in `kinds`.
+fn pick<'a, K: PartialEq>(limits: &'a [LogLimit], kinds: &[K], kind: K) -> &'a LogLimit {
+    let index = kinds
+        .iter()
+        .position(|known| *known == kind)
+        .expect("the list of kinds is complete");
+    &limits[index]
+}
+
+fn agent(header: Option<&HeaderValue>) -> String {
+    header.map_or_else(String::new, |value| {
+        let bytes = value.as_bytes();
+        let end = bytes.len().min(AGENT_BYTES_MAX);
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    })
+}
+
+/// A gRPC code as the specification spells it.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

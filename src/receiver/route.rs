@@ -1,0 +1,331 @@
+//! What the head of a request asks for. No I/O: one function from the head to a route or a refusal.
+
+use http::{Method, Version, header::CONTENT_TYPE, request::Parts};
+
+use super::answer::Dialect;
+use crate::{
+    metrics::Misdirected,
+    otlp,
+    request::{Reason, Refusal},
+};
+
+/// The gRPC service that tells whether the relay serves.
+const HEALTH_PREFIX: &str = "/grpc.health.v1.Health/";
+
+/// What a request wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// To hand over traces, and whether it came the wrong way.
+    Traces(Option<Misdirected>),
+    /// To know whether the relay serves.
+    Health,
+}
+
+/// How to answer, and what is wanted or why it is refused.
+pub(super) fn route(head: &Parts) -> (Dialect, Result<Route, Refusal>) {
+    let content_type = content_type(head);
+    // gRPC needs trailers and streams, so over HTTP/1 its content type is only one more that is not known.
+    let grpc = is_grpc(content_type) && head.version == Version::HTTP_2;
+    let dialect = match content_type {
+        _ if grpc => Dialect::Grpc,
+        Some(found) if found.eq_ignore_ascii_case(otlp::PROTOBUF) => Dialect::Protobuf,
+        _ => Dialect::Json,
+    };
+    let route = if grpc {
+        grpc_route(head)
+    } else {
+        http_route(head, dialect, content_type)
+    };
+    (dialect, route)
+}
+
+/// The content type without its parameters.
+fn content_type(head: &Parts) -> Option<&str> {
+    let value = head.headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let essence = value.split(';').next().unwrap_or(value);
+    Some(essence.trim())
+}
+
+/// `application/grpc`, bare or with a message format; `application/grpc-web` is something else.
+fn is_grpc(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|found| {
+        let start = found.get(..otlp::GRPC.len());
+        let rest = found.get(otlp::GRPC.len()..).unwrap_or_default();
+        start.is_some_and(|start| start.eq_ignore_ascii_case(otlp::GRPC))
+            && (rest.is_empty() || rest.eq_ignore_ascii_case("+proto"))
+    })
+}
+
+fn grpc_route(head: &Parts) -> Result<Route, Refusal> {
+    let path = head.uri.path();
+    if head.method != Method::POST {
+        return Err(Refusal::new(
+            Reason::WrongMethod,
+            format!("gRPC calls are POST, not {}", shown(head.method.as_str())),
+        ));
+    }
+    if path == otlp::TRACES_METHOD {
+        return Ok(Route::Traces(None));
+    }
+    if path.starts_with(HEALTH_PREFIX) {
+        return Ok(Route::Health);
+    }
+    if path == otlp::METRICS_METHOD || path == otlp::LOGS_METHOD {
+        return Err(other_signal());
+    }
+    Err(Refusal::new(
+        Reason::UnknownPath,
+        format!(
+            "no gRPC method {}; traces go to {}",
+            shown(path),
+            otlp::TRACES_METHOD
+        ),
+    ))
+}
+
+fn http_route(
+    head: &Parts,
+    dialect: Dialect,
+    content_type: Option<&str>,
+) -> Result<Route, Refusal> {
+    let path = head.uri.path();
+    if path == otlp::TRACES_METHOD {
+        return Err(not_grpc(content_type));
+    }
+    let route = http_path(path)?;
+    if head.method != Method::POST {
+        return Err(Refusal::new(
+            Reason::WrongMethod,
+            format!(
+                "traces are sent with POST, not {}",
+                shown(head.method.as_str())
+            ),
+        ));
+    }
+    if dialect == Dialect::Protobuf {
+        return Ok(route);
+    }
+    Err(Refusal::new(
+        Reason::UnknownContentType,
+        unknown_content_type(content_type),
+    ))
+}
+
+fn http_path(path: &str) -> Result<Route, Refusal> {
+    let misdirected = match path {
+        otlp::TRACES_PATH => None,
+        "/" => Some(Misdirected::RootPath),
+        _ if path.strip_suffix('/') == Some(otlp::TRACES_PATH) => Some(Misdirected::TrailingSlash),
+        _ if path.strip_prefix(otlp::TRACES_PATH) == Some(otlp::TRACES_PATH) => {
+            Some(Misdirected::DoubledPath)
+        }
+        otlp::METRICS_PATH | otlp::LOGS_PATH => return Err(other_signal()),
+        _ => {
+            let message = format!(
+                "nothing at {}; send traces to {}",
+                shown(path),
+                otlp::TRACES_PATH
+            );
+            return Err(Refusal::new(Reason::UnknownPath, message));
+        }
+    };
+    Ok(Route::Traces(misdirected))
+}
+
+fn unknown_content_type(found: Option<&str>) -> String {
+    match found {
+        None => format!("the content type is missing; send {}", otlp::PROTOBUF),
+        Some(found) if found.eq_ignore_ascii_case(otlp::JSON) => format!(
+            "OTLP/JSON is not understood yet; send {} (OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf)",
+            otlp::PROTOBUF
+        ),
+        Some(found) if is_grpc(Some(found)) => {
+            "gRPC needs HTTP/2, and this request came over HTTP/1".into()
+        }
+        Some(found) => format!(
+            "the content type {} is not understood; send {}",
+            shown(found),
+            otlp::PROTOBUF
+        ),
+    }
+}
+
+/// gRPC answers 415 to content types that are none of its own (gRPC over HTTP/2, "Requests").
+fn not_grpc(found: Option<&str>) -> Refusal {
+    let found = found.map_or_else(|| "missing".into(), shown);
+    Refusal::new(
+        Reason::UnknownContentType,
+        format!(
+            "the content type is {found}; gRPC calls are sent over HTTP/2 as {}, and other traces to {}",
+            otlp::GRPC,
+            otlp::TRACES_PATH
+        ),
+    )
+}
+
+fn other_signal() -> Refusal {
+    Refusal::new(
+        Reason::OtherSignal,
+        format!(
+            "only traces are relayed: set the exporters of metrics and logs to none, and send traces to {} or {}",
+            otlp::TRACES_PATH,
+            otlp::TRACES_METHOD
+        ),
+    )
+}
+
+/// As much of a stranger's text as a message repeats, in bytes.
+const SHOWN_BYTES_MAX: usize = 128;
+
+/// The start of a stranger's text, escaped.
+fn shown(text: &str) -> String {
+    let end = text.floor_char_boundary(SHOWN_BYTES_MAX);
+    text[..end].escape_debug().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(head: (Version, &str, &str, &str), expected: (Dialect, Result<Route, Reason>)) {
+        let (version, method, path, content_type) = head;
+        let mut request = http::Request::builder()
+            .version(version)
+            .method(method)
+            .uri(path);
+        if !content_type.is_empty() {
+            request = request.header(CONTENT_TYPE, content_type);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let (dialect, found) = route(&parts);
+        assert_eq!(
+            (dialect, found.map_err(|refusal| refusal.reason)),
+            expected,
+            "{head:?}"
+        );
+    }
+
+    const H1: Version = Version::HTTP_11;
+    const H2: Version = Version::HTTP_2;
+
+    #[test]
+    fn http_paths_methods_and_types() {
+        use Dialect::{Json, Protobuf};
+        let pb = otlp::PROTOBUF;
+        let plain = Ok(Route::Traces(None));
+        let wrong = |kind| Ok(Route::Traces(Some(kind)));
+        for version in [H1, H2] {
+            check((version, "POST", "/v1/traces", pb), (Protobuf, plain));
+            check(
+                (
+                    version,
+                    "POST",
+                    "/v1/traces?a=b",
+                    "Application/X-Protobuf; charset=utf-8",
+                ),
+                (Protobuf, plain),
+            );
+            check(
+                (version, "POST", "/v1/traces/", pb),
+                (Protobuf, wrong(Misdirected::TrailingSlash)),
+            );
+            check(
+                (version, "POST", "/", pb),
+                (Protobuf, wrong(Misdirected::RootPath)),
+            );
+            check(
+                (version, "POST", "/v1/traces/v1/traces", pb),
+                (Protobuf, wrong(Misdirected::DoubledPath)),
+            );
+            check(
+                (version, "POST", "/v1/trace", pb),
+                (Protobuf, Err(Reason::UnknownPath)),
+            );
+            check(
+                (version, "POST", "/v1/traces/v1/traces/v1/traces", pb),
+                (Protobuf, Err(Reason::UnknownPath)),
+            );
+            check(
+                (version, "POST", "/v1/metrics", pb),
+                (Protobuf, Err(Reason::OtherSignal)),
+            );
+            check(
+                (version, "GET", "/v1/logs", otlp::JSON),
+                (Json, Err(Reason::OtherSignal)),
+            );
+            for method in ["GET", "PUT", "OPTIONS", "HEAD", "BREW"] {
+                check(
+                    (version, method, "/v1/traces", ""),
+                    (Json, Err(Reason::WrongMethod)),
+                );
+                check(
+                    (version, method, "/", pb),
+                    (Protobuf, Err(Reason::WrongMethod)),
+                );
+            }
+            for unknown in [
+                "",
+                "text/plain",
+                otlp::JSON,
+                "application/grpc-web",
+                "application/grpc-web+proto",
+            ] {
+                check(
+                    (version, "POST", "/v1/traces", unknown),
+                    (Json, Err(Reason::UnknownContentType)),
+                );
+            }
+            check(
+                (version, "POST", otlp::TRACES_METHOD, "text/plain"),
+                (Json, Err(Reason::UnknownContentType)),
+            );
+            check(
+                (version, "POST", otlp::TRACES_METHOD, pb),
+                (Protobuf, Err(Reason::UnknownContentType)),
+            );
+        }
+        check(
+            (H1, "POST", otlp::TRACES_METHOD, otlp::GRPC),
+            (Json, Err(Reason::UnknownContentType)),
+        );
+    }
+
+    #[test]
+    fn grpc_methods() {
+        use Dialect::Grpc;
+        for content_type in [
+            "application/grpc",
+            "application/grpc+proto",
+            "Application/gRPC; a=b",
+        ] {
+            check(
+                (H2, "POST", otlp::TRACES_METHOD, content_type),
+                (Grpc, Ok(Route::Traces(None))),
+            );
+        }
+        check(
+            (H2, "POST", "/grpc.health.v1.Health/Check", otlp::GRPC),
+            (Grpc, Ok(Route::Health)),
+        );
+        check(
+            (H2, "GET", otlp::TRACES_METHOD, otlp::GRPC),
+            (Grpc, Err(Reason::WrongMethod)),
+        );
+        check(
+            (H2, "POST", otlp::METRICS_METHOD, otlp::GRPC),
+            (Grpc, Err(Reason::OtherSignal)),
+        );
+        check(
+            (H2, "POST", otlp::LOGS_METHOD, otlp::GRPC),
+            (Grpc, Err(Reason::OtherSignal)),
+        );
+        check(
+            (H2, "POST", "/v1/traces", otlp::GRPC),
+            (Grpc, Err(Reason::UnknownPath)),
+        );
+        check(
+            (H2, "POST", "/a.B/C", otlp::GRPC),
+            (Grpc, Err(Reason::UnknownPath)),
+        );
+    }
+}
