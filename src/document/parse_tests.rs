@@ -1,3 +1,5 @@
+//! Documents read and refused.
+
 use super::*;
 
 fn read(text: &str) -> (Option<Node>, Vec<String>) {

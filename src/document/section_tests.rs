@@ -1,3 +1,5 @@
+//! A mapping read key by key: what is taken, what is reported.
+
 use super::*;
 use crate::document::parse;
 
