@@ -1,7 +1,7 @@
 //! Who has room, who waits, and in what order: the accounts of all queues and the one line before them.
 //!
 //! It is plain: no lock, no clock, no await. Whom to wake is returned, so that a model checker can drive it. Invariants:
-//! a shelf holds at most its bytes, except that an empty one takes anything; nobody overtakes the front of the line.
+//! an account holds at most its bytes, except that an empty one takes anything; nobody overtakes the front of the line.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,7 +19,7 @@ pub(super) struct Ticket(u64);
 
 /// One opening of a queue. A name that is closed and opened again gets a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ShelfId(u64);
+pub(super) struct AccountId(u64);
 
 /// What a request is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +48,10 @@ pub(super) struct Entry {
     pub(super) place: Place,
 }
 
-/// What a payload takes of one shelf, to be given back once.
+/// What a payload takes of one account, to be given back once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) shelf: ShelfId,
+    pub(super) account: AccountId,
     sequence: u64,
     bytes: usize,
     spans: u64,
@@ -60,7 +60,7 @@ pub(super) struct Place {
 /// The accounts of all queues, and the line.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
-    shelves: BTreeMap<ShelfId, Shelf>,
+    accounts: BTreeMap<AccountId, Account>,
     line: VecDeque<Waiter>,
     waiters_refused: bool,
     next: u64,
@@ -75,7 +75,7 @@ struct Waiter {
 
 /// The account of one queue.
 #[derive(Debug)]
-struct Shelf {
+struct Account {
     name: Name,
     options: Options,
     state: State,
@@ -101,9 +101,9 @@ enum State {
 
 impl Admission {
     /// Opens a queue.
-    pub(super) fn open(&mut self, name: Name, options: Options) -> ShelfId {
-        let id = ShelfId(self.number());
-        let shelf = Shelf {
+    pub(super) fn open(&mut self, name: Name, options: Options) -> AccountId {
+        let id = AccountId(self.number());
+        let account = Account {
             name,
             options,
             state: State::Open,
@@ -113,14 +113,14 @@ impl Admission {
             entries: VecDeque::new(),
             consumer: None,
         };
-        self.shelves.insert(id, shelf);
+        self.accounts.insert(id, account);
         id
     }
 
     /// Asks for `bytes` in every required queue, from the place in the line that `ticket` is, or from its end.
     pub(super) fn ask(&self, ticket: Option<Ticket>, bytes: usize) -> Turn {
         let front = self.line.front().map(|waiter| waiter.ticket);
-        if self.required().any(|shelf| shelf.state == State::Dead) {
+        if self.required().any(|account| account.state == State::Dead) {
             return Turn::Refused;
         }
         if front == ticket && self.has_room(bytes) {
@@ -157,10 +157,10 @@ impl Admission {
 
     /// The names of the queues that take part in admission.
     pub(super) fn open_names(&self) -> impl Iterator<Item = &Name> {
-        self.shelves
+        self.accounts
             .values()
-            .filter(|shelf| shelf.state == State::Open)
-            .map(|shelf| &shelf.name)
+            .filter(|account| account.state == State::Open)
+            .map(|account| &account.name)
     }
 
     /// Puts a payload that was told to go into every open queue, and takes its ticket out of the line.
@@ -172,22 +172,22 @@ impl Admission {
     ) -> Placed {
         let mut placed = Placed::default();
         let sequence = self.number();
-        for (&id, shelf) in &mut self.shelves {
-            if shelf.state != State::Open {
+        for (&id, account) in &mut self.accounts {
+            if account.state != State::Open {
                 continue;
             }
-            if !shelf.options.required && !shelf.has_room(bytes) {
-                placed.left_out.push(Arc::clone(&shelf.name));
+            if !account.options.required && !account.has_room(bytes) {
+                placed.left_out.push(Arc::clone(&account.name));
                 continue;
             }
             let place = Place {
-                shelf: id,
+                account: id,
                 sequence,
                 bytes,
                 spans: payload.spans,
             };
-            shelf.put(payload, place);
-            placed.wake.extend(shelf.consumer.take());
+            account.put(payload, place);
+            placed.wake.extend(account.consumer.take());
         }
         if let Some(ticket) = ticket {
             self.line.retain(|waiter| waiter.ticket != ticket);
@@ -198,16 +198,16 @@ impl Admission {
 
     /// Gives back what a payload took of one queue.
     pub(super) fn release(&mut self, place: Place) -> Option<Waker> {
-        let shelf = self.shelves.get_mut(&place.shelf)?;
-        shelf.bytes -= place.bytes;
-        shelf.spans -= place.spans;
-        shelf.accepted.remove(&place.sequence);
+        let account = self.accounts.get_mut(&place.account)?;
+        account.bytes -= place.bytes;
+        account.spans -= place.spans;
+        account.accepted.remove(&place.sequence);
         self.front_with_room()
     }
 
     /// Takes the oldest payload out of a queue, if `wanted` says so of the time of its acceptance.
-    pub(super) fn pop(&mut self, id: ShelfId, wanted: impl Fn(Instant) -> bool) -> Option<Entry> {
-        let entries = &mut self.shelves.get_mut(&id)?.entries;
+    pub(super) fn pop(&mut self, id: AccountId, wanted: impl Fn(Instant) -> bool) -> Option<Entry> {
+        let entries = &mut self.accounts.get_mut(&id)?.entries;
         entries
             .front()
             .is_some_and(|entry| wanted(entry.payload.accepted_at))
@@ -216,58 +216,59 @@ impl Admission {
     }
 
     /// When the oldest payload that waits in a queue was accepted.
-    pub(super) fn front_accepted_at(&self, id: ShelfId) -> Option<Instant> {
-        let entry = self.shelves.get(&id)?.entries.front()?;
+    pub(super) fn front_accepted_at(&self, id: AccountId) -> Option<Instant> {
+        let entry = self.accounts.get(&id)?.entries.front()?;
         Some(entry.payload.accepted_at)
     }
 
     /// Whether something waits in a queue; `None` when nothing does and nothing will. Otherwise `waker` is told.
-    pub(super) fn poll_entries(&mut self, id: ShelfId, waker: &Waker) -> Option<bool> {
-        let shelf = self.shelves.get_mut(&id)?;
-        if !shelf.entries.is_empty() {
+    pub(super) fn poll_entries(&mut self, id: AccountId, waker: &Waker) -> Option<bool> {
+        let account = self.accounts.get_mut(&id)?;
+        if !account.entries.is_empty() {
             return Some(true);
         }
-        if shelf.state != State::Open {
+        if account.state != State::Open {
             return None;
         }
-        shelf.consumer = Some(waker.clone());
+        account.consumer = Some(waker.clone());
         Some(false)
     }
 
     /// Changes the bounds of a queue.
-    pub(super) fn reconfigure(&mut self, id: ShelfId, options: Options) -> Option<Waker> {
-        if let Some(shelf) = self.shelves.get_mut(&id) {
-            shelf.options = options;
+    pub(super) fn reconfigure(&mut self, id: AccountId, options: Options) -> Option<Waker> {
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.options = options;
         }
         self.front_with_room()
     }
 
     /// Takes a queue out of admission; what it holds drains. Its consumer hears of it, and those who waited for it.
-    pub(super) fn close(&mut self, id: ShelfId) -> Vec<Waker> {
+    pub(super) fn close(&mut self, id: AccountId) -> Vec<Waker> {
         let mut wake = Vec::new();
-        if let Some(shelf) = self.shelves.get_mut(&id) {
-            if shelf.state == State::Open {
-                shelf.state = State::Closed;
+        if let Some(account) = self.accounts.get_mut(&id) {
+            if account.state == State::Open {
+                account.state = State::Closed;
             }
-            wake.extend(shelf.consumer.take());
+            wake.extend(account.consumer.take());
         }
         wake.extend(self.front_with_room());
         wake
     }
 
-    /// Nobody will take out of this queue any more. A removed one is forgotten; of one that still belongs to the
-    /// configuration all hear that there is nothing to wait for.
-    pub(super) fn abandon(&mut self, id: ShelfId) -> Vec<Waker> {
-        let Some(shelf) = self.shelves.get_mut(&id) else {
-            return Vec::new();
+    /// Nobody will take out of this queue any more: what waits in it is handed over. A removed one is forgotten; of one
+    /// that still belongs to the configuration all hear that there is nothing to wait for.
+    pub(super) fn abandon(&mut self, id: AccountId) -> (VecDeque<Entry>, Vec<Waker>) {
+        let Some(account) = self.accounts.get_mut(&id) else {
+            return (VecDeque::new(), Vec::new());
         };
-        shelf.consumer = None;
-        if shelf.state == State::Closed {
-            self.shelves.remove(&id);
-            return self.front_with_room().into_iter().collect();
+        let entries = std::mem::take(&mut account.entries);
+        account.consumer = None;
+        if account.state == State::Closed {
+            self.accounts.remove(&id);
+            return (entries, self.front_with_room().into_iter().collect());
         }
-        shelf.state = State::Dead;
-        self.all_waiters()
+        account.state = State::Dead;
+        (entries, self.all_waiters())
     }
 
     /// From now on nobody waits.
@@ -277,15 +278,18 @@ impl Admission {
     }
 
     /// How full a queue is.
-    pub(super) fn gauges(&self, id: ShelfId) -> Gauges {
-        self.shelves.get(&id).map(Shelf::gauges).unwrap_or_default()
+    pub(super) fn gauges(&self, id: AccountId) -> Gauges {
+        self.accounts
+            .get(&id)
+            .map(Account::gauges)
+            .unwrap_or_default()
     }
 
     /// How full each queue is. A name that was closed and opened again appears twice while the old one drains.
     pub(super) fn all_gauges(&self) -> Vec<(Name, Gauges)> {
-        self.shelves
+        self.accounts
             .values()
-            .map(|shelf| (Arc::clone(&shelf.name), shelf.gauges()))
+            .map(|account| (Arc::clone(&account.name), account.gauges()))
             .collect()
     }
 
@@ -295,14 +299,14 @@ impl Admission {
         self.line.len()
     }
 
-    fn required(&self) -> impl Iterator<Item = &Shelf> {
-        self.shelves
+    fn required(&self) -> impl Iterator<Item = &Account> {
+        self.accounts
             .values()
-            .filter(|shelf| shelf.options.required && shelf.state != State::Closed)
+            .filter(|account| account.options.required && account.state != State::Closed)
     }
 
     fn has_room(&self, bytes: usize) -> bool {
-        self.required().all(|shelf| shelf.has_room(bytes))
+        self.required().all(|account| account.has_room(bytes))
     }
 
     fn front_with_room(&self) -> Option<Waker> {
@@ -323,9 +327,9 @@ impl Admission {
     }
 }
 
-// === impl Shelf ===
+// === impl Account ===
 
-impl Shelf {
+impl Account {
     fn has_room(&self, bytes: usize) -> bool {
         self.bytes == 0 || self.bytes.saturating_add(bytes) <= self.options.bytes_max
     }

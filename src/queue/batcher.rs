@@ -81,6 +81,11 @@ impl Batcher {
         parcels.into_iter().map(|parcel| self.push(parcel)).sum()
     }
 
+    /// The options in force.
+    pub fn options(&self) -> BatchOptions {
+        self.options
+    }
+
     /// From now on a batch ends as soon as there is anything in it: the relay stops.
     pub fn end_at_once(&mut self) {
         self.at_once = true;

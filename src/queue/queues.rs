@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Gauges, Name, Options, Payload,
-    admission::{Admission, Entry, Place, Placed, ShelfId, Ticket, Turn},
+    admission::{AccountId, Admission, Entry, Place, Placed, Ticket, Turn},
     parcel::{Parcel, Room},
 };
 use crate::{
@@ -36,7 +36,7 @@ pub struct Queues {
 /// nothing more is admitted to a queue that still belongs to the configuration.
 pub struct Queue {
     shared: Arc<Shared>,
-    id: ShelfId,
+    id: AccountId,
     name: Name,
 }
 
@@ -231,26 +231,42 @@ impl Queue {
         wake.into_iter().for_each(Waker::wake);
     }
 
+    /// Hands over what is left in it, because its exporter ends. Nothing more is admitted to it; if it still belongs to
+    /// the configuration and is required, every request is refused from now on.
+    pub fn abandon(&self) -> Vec<Parcel> {
+        let (entries, wake) = self.shared.lock().abandon(self.id);
+        wake.into_iter().for_each(Waker::wake);
+        entries
+            .into_iter()
+            .map(|entry| self.parcel(entry))
+            .collect()
+    }
+
     /// How full it is.
     pub fn gauges(&self) -> Gauges {
         self.shared.lock().gauges(self.id)
     }
 
     fn pop_if(&self, wanted: impl Fn(Instant) -> bool) -> Option<Parcel> {
-        let Entry { payload, place } = self.shared.lock().pop(self.id, wanted)?;
-        Some(Parcel::whole(Room {
+        let entry = self.shared.lock().pop(self.id, wanted)?;
+        Some(self.parcel(entry))
+    }
+
+    fn parcel(&self, Entry { payload, place }: Entry) -> Parcel {
+        Parcel::whole(Room {
             shared: Arc::clone(&self.shared),
             destination: Arc::clone(&self.name),
             payload,
             place,
-        }))
+        })
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        let wake = self.shared.lock().abandon(self.id);
-        wake.into_iter().for_each(Waker::wake);
+        for parcel in self.abandon() {
+            parcel.settle(Fate::Lost(Loss::Internal));
+        }
     }
 }
 
