@@ -1,5 +1,229 @@
 //! Sends what the queue of one destination holds, and settles the account of every span.
+//!
+//! One task for each destination: `task` waits, `delivery` decides, `client` speaks, `report` tells. It reads no file and
+//! knows no other stage but the queue. Invariants: never more under way than the options allow; every span that the
+//! queue held has a fate when the exporter has ended.
 
+mod backoff;
+mod client;
+mod delivery;
+mod health;
+mod limit;
+mod message;
 pub mod options;
+mod outcome;
+mod report;
+mod retry_after;
+mod status;
+mod task;
+#[cfg(test)]
+mod tests;
 
+use std::{
+    fmt,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    metrics::Metrics,
+    queue::{Queue, Queues},
+};
+use client::Client;
+use delivery::Ending;
+use report::{Report, Totals};
+use task::{Orders, Task};
+
+pub use client::{InvalidTls, Lookup, Resolver, check_tls};
 pub use options::{Compression, Options, Protocol, Retry, Tls};
+pub use report::OnVerdict;
+pub use status::{DestinationStatus, Down, LastError};
+
+/// A destination that was removed from the configuration has this long to take what its queue holds.
+pub const REMOVAL_MAX: Duration = Duration::from_secs(60);
+/// After a fault of the relay in an exporter's task it is started again this much later.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// What all exporters share.
+#[derive(Clone)]
+pub struct Context {
+    /// Where each opens its queue.
+    pub queues: Queues,
+    /// What each counts with.
+    pub metrics: Metrics,
+    /// What resolves the names of destinations.
+    pub resolver: Resolver,
+    /// The owner of all their tasks, connections included.
+    pub tasks: TaskTracker,
+    /// Who wants to know what each destination answered to sampled payloads; called for no others.
+    pub on_verdict: Option<OnVerdict>,
+}
+
+/// One destination at work. Dropped, it counts as removed.
+pub struct Exporter {
+    name: Arc<str>,
+    context: Context,
+    queue: Weak<Queue>,
+    orders: Mutex<watch::Sender<Orders>>,
+    ended: watch::Receiver<Option<Summary>>,
+    status: status::Shared,
+}
+
+/// What an exporter settled between the order to end and its end, in spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Spans that the destination has taken.
+    pub delivered: u64,
+    /// Spans that it would not have.
+    pub rejected: u64,
+    /// Spans lost.
+    pub lost: u64,
+}
+
+impl Exporter {
+    /// Opens the queue of a destination and starts to send what it holds. It need not be reachable.
+    pub fn spawn(options: Options, context: Context) -> Result<Self, InvalidTls> {
+        let client = client(&options, &context)?;
+        let name = Arc::clone(&options.name);
+        let status = report::initial_status(&options);
+        let queue = Arc::new(context.queues.open(Arc::clone(&name), options.queue));
+        let weak_queue = Arc::downgrade(&queue);
+        let (orders, followed) = watch::channel(Orders {
+            options: Arc::new(options),
+            client,
+            ending: Ending::Never,
+        });
+        let (end, ended) = watch::channel(None);
+        let supervised = supervise(queue, followed, context.clone(), status.clone());
+        context.tasks.spawn(async move {
+            let summary = supervised.await;
+            end.send_replace(Some(summary));
+        });
+        Ok(Self {
+            name,
+            context,
+            queue: weak_queue,
+            orders: Mutex::new(orders),
+            ended,
+            status,
+        })
+    }
+
+    /// The name of its destination.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What is told about its destination.
+    pub fn status(&self) -> DestinationStatus {
+        self.status.snapshot()
+    }
+
+    /// New options, with the same name, apply at once, also to what is queued. What is under way ends under the old ones.
+    pub fn reconfigure(&self, options: Options) -> Result<(), InvalidTls> {
+        let client = client(&options, &self.context)?;
+        if let Some(queue) = self.queue.upgrade() {
+            queue.reconfigure(options.queue);
+        }
+        let options = Arc::new(options);
+        self.order(|orders| {
+            orders.options = options;
+            orders.client = client;
+        });
+        Ok(())
+    }
+
+    /// Its destination is gone from the configuration: nothing more comes in, what it holds drains for at most
+    /// [`REMOVAL_MAX`]. Keep the handle until [`Exporter::has_ended`], so that a shutdown meanwhile can hurry it.
+    pub fn remove(&self) {
+        if let Some(queue) = self.queue.upgrade() {
+            queue.close();
+        }
+        let until = Instant::now() + REMOVAL_MAX;
+        self.order(|orders| orders.ending = Ending::Removed(until));
+    }
+
+    /// Whether its task has ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended.borrow().is_some()
+    }
+
+    /// Sends what it holds until `deadline`, backoffs cut short; what is left then is lost. Nothing is admitted to its
+    /// queue any more once it is empty, so call it when all requests are answered.
+    pub async fn drain(&self, deadline: Instant) -> Summary {
+        self.order(|orders| orders.ending = Ending::Shutdown(deadline));
+        let mut ended = self.ended.clone();
+        let ended = ended.wait_for(Option::is_some).await;
+        ended.ok().and_then(|summary| *summary).unwrap_or_default()
+    }
+
+    fn order(&self, change: impl FnOnce(&mut Orders)) {
+        self.orders
+            .lock()
+            .expect("no code path panics while it gives orders")
+            .send_modify(change);
+    }
+}
+
+impl fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exporter")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+fn client(options: &Options, context: &Context) -> Result<Arc<Client>, InvalidTls> {
+    let resolver = context.resolver.clone();
+    let client = Client::new(options, resolver, context.tasks.clone())?;
+    Ok(Arc::new(client))
+}
+
+/// Runs the task, and starts it again if a fault of the relay ended it: a destination never stops silently. What it held
+/// then is booked as lost.
+async fn supervise(
+    queue: Arc<Queue>,
+    orders: watch::Receiver<Orders>,
+    context: Context,
+    status: status::Shared,
+) -> Summary {
+    loop {
+        let options = Arc::clone(&orders.borrow().options);
+        let (metrics, on_verdict) = (context.metrics.clone(), context.on_verdict.clone());
+        let report = Report::new(&options, metrics, on_verdict, status.clone());
+        let task = Task::new(Arc::clone(&queue), orders.clone(), report);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(task.run());
+        match tasks.join_next().await {
+            Some(Ok(totals)) => return totals.into(),
+            Some(Err(error)) => {
+                tracing::error!(destination = %queue.name(), %error, "exporter failed, starting it again");
+                sleep(RESTART_AFTER).await;
+            }
+            None => unreachable!("one task was spawned"),
+        }
+    }
+}
+
+impl From<Totals> for Summary {
+    fn from(totals: Totals) -> Self {
+        Self {
+            delivered: totals.delivered,
+            rejected: totals.rejected,
+            lost: totals.lost,
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What an exporter says about its work: the ledger, metrics, log and status, each incident in one call.
+//!
+//! It decides nothing. Invariant: a parcel that is settled here is also told to the trace store, if that has a sample.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    Options,
+    outcome::Answer,
+    status::{DestinationStatus, Down, LastError, Shared},
+};
+use crate::{
+    metrics::{Fate, LogLimit, Loss, Metrics},
+    queue::Parcel,
+};
+
+/// Log lines of one kind in each period: a destination that comes and goes must not flood the log.
+const LOG_LINES: u32 = 5;
+const LOG_PERIOD: Duration = Duration::from_secs(10);
+
+/// Is told, for a sample of the trace store, which destination answered what.
+pub type OnVerdict = Arc<dyn Fn(u64, &Arc<str>, &str) + Send + Sync>;
+
+/// Tells about one destination.
+pub(super) struct Report {
+    name: Arc<str>,
+    metrics: Metrics,
+    on_verdict: Option<OnVerdict>,
+    status: Shared,
+    totals: Totals,
+    up_and_down: LogLimit,
+    errors: LogLimit,
+    losses: LogLimit,
+    partial: LogLimit,
+}
+
+/// Spans that were settled so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) delivered: u64,
+    pub(super) rejected: u64,
+    pub(super) lost: u64,
+}
+
+impl Totals {
+    /// What was settled since `earlier`.
+    pub(super) fn since(self, earlier: Self) -> Self {
+        Self {
+            delivered: self.delivered - earlier.delivered,
+            rejected: self.rejected - earlier.rejected,
+            lost: self.lost - earlier.lost,
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn new(
+        options: &Options,
+        metrics: Metrics,
+        on_verdict: Option<OnVerdict>,
+        status: Shared,
+    ) -> Self {
+        metrics.destination_up(&options.name, true);
+        let limit = || LogLimit::new(LOG_LINES, LOG_PERIOD);
+        Self {
+            name: Arc::clone(&options.name),
+            metrics,
+            on_verdict,
+            status,
+            totals: Totals::default(),
+            up_and_down: limit(),
+            errors: limit(),
+            losses: limit(),
+            partial: limit(),
+        }
+    }
+
+    /// The options changed.
+    pub(super) fn reconfigured(&self, options: &Options) {
+        let mut status = self.status.lock();
+        status.endpoint = endpoint(options);
+        status.required = options.queue.required;
+    }
+
+    /// Spans settled so far.
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// A message goes out for the first time.
+    pub(super) fn sent(&self, spans: u64, bytes: usize) {
+        self.metrics.sent(&self.name, spans, bytes);
+    }
+
+    /// The destination has a parcel, but for `rejected` of its spans.
+    pub(super) fn delivered(&mut self, mut parcel: Parcel, rejected: u64, now: Instant) {
+        let word = if rejected > 0 {
+            "delivered in part"
+        } else {
+            "delivered"
+        };
+        self.tell(parcel.sample(), word);
+        self.totals.rejected += rejected;
+        self.totals.delivered += parcel.spans - rejected;
+        parcel.settle_part(Fate::RejectedByDestination, rejected);
+        let delay = now.saturating_duration_since(parcel.accepted_at());
+        parcel.settle(Fate::Exported);
+        self.metrics.delivered(&self.name, delay);
+        self.status.lock().last_delivery = Some(now);
+    }
+
+    /// The destination took a message with a remark, or without some of its spans.
+    pub(super) fn remark(&self, rejected_spans: u64, message: &str, now: Instant) {
+        if let Some(suppressed) = self.partial.pass(now) {
+            let message = printable(message);
+            tracing::warn!(destination = %self.name, rejected_spans, message, suppressed,
+                "taken with a remark");
+        }
+    }
+
+    /// The destination will not have `spans` of a parcel.
+    pub(super) fn rejected(
+        &mut self,
+        parcel: &mut Parcel,
+        spans: u64,
+        answer: &Answer,
+        now: Instant,
+    ) {
+        self.tell(parcel.sample(), &format!("rejected: {answer}"));
+        self.totals.rejected += spans;
+        parcel.settle_part(Fate::RejectedByDestination, spans);
+        if let Some(suppressed) = self.losses.pass(now) {
+            tracing::warn!(destination = %self.name, spans, %answer, suppressed,
+                "spans rejected by the destination");
+        }
+    }
+
+    /// A parcel is lost.
+    pub(super) fn lost(&mut self, parcel: Parcel, loss: Loss, now: Instant) {
+        self.tell(parcel.sample(), &format!("lost: {}", loss.label()));
+        let spans = parcel.spans;
+        parcel.settle(Fate::Lost(loss));
+        self.count_lost(spans, loss, now);
+    }
+
+    /// Spans that were settled as lost.
+    pub(super) fn count_lost(&mut self, spans: u64, loss: Loss, now: Instant) {
+        if spans == 0 {
+            return;
+        }
+        self.totals.lost += spans;
+        if let Some(suppressed) = self.losses.pass(now) {
+            tracing::warn!(destination = %self.name, spans, reason = loss.label(), suppressed,
+                "spans lost");
+        }
+    }
+
+    /// An answer that was no success, or an error.
+    pub(super) fn failed(&self, answer: &Answer, now: Instant) {
+        let message = answer.to_string();
+        if let Some(suppressed) = self.errors.pass(now) {
+            tracing::info!(destination = %self.name, error = message, suppressed,
+                "attempt failed");
+        }
+        self.status.lock().last_error = Some(LastError { message, at: now });
+    }
+
+    /// The destination counts as down. `since` differs from `now` when only the reason is new.
+    pub(super) fn down(&self, answer: &Answer, since: Instant, now: Instant) {
+        let reason = answer.to_string();
+        if since == now {
+            self.metrics.destination_up(&self.name, false);
+            if let Some(suppressed) = self.up_and_down.pass(now) {
+                tracing::warn!(destination = %self.name, reason, suppressed, "destination is down");
+            }
+        }
+        self.status.lock().down = Some(Down { reason, since });
+    }
+
+    /// The destination counts as up again.
+    pub(super) fn up(&self, since: Instant, now: Instant) {
+        self.metrics.destination_up(&self.name, true);
+        self.status.lock().down = None;
+        if let Some(suppressed) = self.up_and_down.pass(now) {
+            let down_for = now.saturating_duration_since(since);
+            tracing::info!(destination = %self.name, ?down_for, suppressed, "destination is up");
+        }
+    }
+
+    /// The destination takes messages of this size.
+    pub(super) fn learned(&self, bytes_max: Option<usize>, now: Instant) {
+        let mut status = self.status.lock();
+        if status.learned_bytes_max == bytes_max {
+            return;
+        }
+        status.learned_bytes_max = bytes_max;
+        if let Some(suppressed) = self.errors.pass(now) {
+            tracing::info!(destination = %self.name, bytes_max, suppressed,
+                "learned what size of message the destination takes");
+        }
+    }
+
+    fn tell(&self, sample: Option<u64>, word: &str) {
+        if let (Some(on_verdict), Some(sample)) = (&self.on_verdict, sample) {
+            on_verdict(sample, &self.name, word);
+        }
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report")
+            .field("name", &self.name)
+            .field("totals", &self.totals)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The status of a destination of which nothing is known yet.
+pub(super) fn initial_status(options: &Options) -> Shared {
+    Shared::new(DestinationStatus {
+        name: Arc::clone(&options.name),
+        endpoint: endpoint(options),
+        required: options.queue.required,
+        down: None,
+        last_error: None,
+        last_delivery: None,
+        learned_bytes_max: None,
+    })
+}
+
+/// Scheme, host and port: never a password, nor a path that may hold a token.
+fn endpoint(options: &Options) -> String {
+    let uri = &options.endpoint;
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port_u16().map(|port| format!(":{port}"));
+    format!("{scheme}://{host}{}", port.unwrap_or_default())
+}
+
+/// A stranger's text as it may stand in the log.
+fn printable(text: &str) -> String {
+    const TEXT_CHARS_MAX: usize = 256;
+    text.chars()
+        .take(TEXT_CHARS_MAX)
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
+}
