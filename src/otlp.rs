@@ -62,6 +62,14 @@ pub mod resource {
     pub const ENTITY_REFS: super::FieldNumber = 3;
 }
 
+/// Fields of `EntityRef`.
+pub mod entity_ref {
+    /// `repeated string id_keys`.
+    pub const ID_KEYS: super::FieldNumber = 3;
+    /// `repeated string description_keys`.
+    pub const DESCRIPTION_KEYS: super::FieldNumber = 4;
+}
+
 /// Fields of `ScopeSpans`.
 pub mod scope_spans {
     /// `InstrumentationScope scope`.
@@ -162,6 +170,18 @@ pub mod key_value {
     pub const KEY: super::FieldNumber = 1;
     /// `AnyValue value`.
     pub const VALUE: super::FieldNumber = 2;
+}
+
+/// Fields of `ArrayValue`.
+pub mod array_value {
+    /// `repeated AnyValue values`.
+    pub const VALUES: super::FieldNumber = 1;
+}
+
+/// Fields of `KeyValueList`.
+pub mod key_value_list {
+    /// `repeated KeyValue values`.
+    pub const VALUES: super::FieldNumber = 1;
 }
 
 /// Fields of `AnyValue`.
