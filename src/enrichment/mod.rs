@@ -1,74 +1,59 @@
 //! Edits of attributes on resources, spans and events, as written and compiled.
 //!
-//! It decides nothing about sampling. Whatever it does not touch is written as it came, unknown fields included.
+//! It decides nothing about sampling. Whatever it does not touch is written as it came, unknown fields included. What it
+//! edits are attributes: names, status messages, links and the attributes of scopes stay.
+//!
+//! An edit treats every attribute with a key it names, though a key ought to be unique: `set` leaves one of them, `rename`
+//! and `hash` treat each where it stands.
+
+mod draft;
+mod editing;
+mod encode;
+mod entry;
+mod hash;
+mod read;
+mod strings;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     document::{Findings, Node},
-    wire::{Prepend, ResourceView, ScopeView, SpanView, Wanted},
+    wire::Wanted,
 };
+
+pub use editing::Editing;
 
 /// The compiled list of edits, immutable: a reload makes a new one.
 #[derive(Debug, Default)]
-pub struct Enricher {}
-
-/// Edits the parts of one request. Its scratch memory is kept from part to part, so nothing is allocated per span.
-#[derive(Debug)]
-pub struct Editing<'a> {
-    _enricher: &'a Enricher,
+pub struct Enricher {
+    entries: Vec<entry::Entry>,
+    wanted: Wanted,
 }
 
 impl Enricher {
-    /// Reads the list `enrichment` at the dotted path `key`; everything wrong is reported. `hash_key` is the content of
-    /// `enrichment_hash_key_file`.
-    pub fn read(
-        _list: &Node,
-        _key: &str,
-        _hash_key: Option<&[u8]>,
-        _findings: &mut Findings,
-    ) -> Self {
-        unimplemented!()
+    /// Reads the list `enrichment` at the dotted path `key`; everything wrong is reported, and the rest is used.
+    /// `hash_key` is the content of `enrichment_hash_key_file`; line ends after the key are no part of it.
+    pub fn read(list: &Node, key: &str, hash_key: Option<&[u8]>, findings: &mut Findings) -> Self {
+        let entries = read::entries(list, key, hash_key, findings);
+        let wanted = entries
+            .iter()
+            .map(entry::Entry::wanted)
+            .fold(Wanted::default(), Wanted::union);
+        Self { entries, wanted }
     }
 
     /// What the edits read of a span.
     pub fn wanted(&self) -> Wanted {
-        unimplemented!()
+        self.wanted
     }
 
     /// Whether there is no edit at all.
     pub fn is_empty(&self) -> bool {
-        unimplemented!()
+        self.entries.is_empty()
     }
 
-    /// Starts on a request.
+    /// Starts on a request. Allocates a fixed number of times, whatever the request holds.
     pub fn editing(&self) -> Editing<'_> {
-        unimplemented!()
-    }
-}
-
-impl<'a> Editing<'a> {
-    /// The parts that follow have this resource. Whether the edits change it.
-    pub fn enter_resource(&mut self, _resource: ResourceView<'a>) -> bool {
-        unimplemented!()
-    }
-
-    /// Writes the resource entered last, edited: the message without its tag and length.
-    pub fn write_resource(&mut self, _out: &mut Prepend) {
-        unimplemented!()
-    }
-
-    /// The spans that follow have this scope. Whether any edit may apply to them at all.
-    pub fn enter_scope(&mut self, _scope: ScopeView<'a>) -> bool {
-        unimplemented!()
-    }
-
-    /// Writes a span edited, and with `trace_state` instead of its own where one is given: the message without its tag
-    /// and length. Writes nothing and returns false when nothing changes.
-    pub fn write_span(
-        &mut self,
-        _span: SpanView<'a>,
-        _trace_state: Option<&[u8]>,
-        _out: &mut Prepend,
-    ) -> bool {
-        unimplemented!()
+        Editing::new(&self.entries)
     }
 }

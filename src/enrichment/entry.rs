@@ -1,0 +1,128 @@
+//! One entry of the list, compiled: what it applies to, when, and its operations in the order in which they are done.
+//!
+//! It reads no settings and walks no messages.
+
+use std::sync::Arc;
+
+use super::{
+    draft::{Draft, Layout},
+    hash::Hasher,
+    strings::{Rewriting, Texts},
+};
+use crate::{
+    matching::{Glob, Matcher},
+    otlp,
+    wire::Wanted,
+};
+
+/// What an entry edits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    /// The attributes of resources.
+    Resource,
+    /// The attributes of spans.
+    Span,
+    /// The attributes of the events of spans.
+    Event,
+}
+
+/// One entry of the list.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) on: Level,
+    /// `None`: it applies everywhere. On an event the conditions are about its span.
+    pub(super) matcher: Option<Matcher>,
+    /// In the order of product's table: set, `set_if_absent`, rename, remove, hash, mask, `truncate_bytes`.
+    pub(super) operations: Vec<Operation>,
+}
+
+/// One operation.
+#[derive(Debug)]
+pub(super) enum Operation {
+    /// `set`.
+    Set(Setting),
+    /// `set_if_absent`.
+    SetIfAbsent(Setting),
+    /// `rename`.
+    Rename {
+        /// The key it has.
+        from: Box<[u8]>,
+        /// The key it gets.
+        to: Box<[u8]>,
+    },
+    /// `remove`.
+    Remove(Box<[Glob]>),
+    /// `hash`.
+    Hash(Box<[Glob]>, Arc<Hasher>),
+    /// `mask` and `truncate_bytes`.
+    Rewrite(Rewriting),
+}
+
+/// An attribute to set, encoded once.
+#[derive(Debug)]
+pub(super) struct Setting {
+    pub(super) key: Box<[u8]>,
+    /// The whole field, with the tag that attributes have at the entry's level.
+    pub(super) field: Box<[u8]>,
+}
+
+impl Level {
+    /// Which fields of its message edits look at.
+    pub(super) fn layout(self) -> Layout {
+        let (attributes, apart): (_, &[_]) = match self {
+            Self::Resource => (otlp::resource::ATTRIBUTES, &[otlp::resource::ENTITY_REFS]),
+            Self::Span => (
+                otlp::span::ATTRIBUTES,
+                &[otlp::span::TRACE_STATE, otlp::span::EVENTS],
+            ),
+            Self::Event => (otlp::event::ATTRIBUTES, &[]),
+        };
+        Layout { attributes, apart }
+    }
+
+    fn wanted(self) -> Wanted {
+        Wanted {
+            resource_attributes: self == Self::Resource,
+            span_attributes: self == Self::Span,
+            events: self == Self::Event,
+            ..Wanted::default()
+        }
+    }
+}
+
+impl Entry {
+    /// What it reads.
+    pub(super) fn wanted(&self) -> Wanted {
+        self.matcher
+            .as_ref()
+            .map_or_else(Wanted::default, Matcher::wanted)
+            .union(self.on.wanted())
+    }
+
+    /// Does all operations, in order.
+    pub(super) fn apply<'a>(&'a self, draft: &mut Draft<'a>, texts: &mut Texts) {
+        for operation in &self.operations {
+            operation.apply(draft, texts);
+        }
+        draft.compact();
+    }
+}
+
+impl Operation {
+    fn apply<'a>(&'a self, draft: &mut Draft<'a>, texts: &mut Texts) {
+        match self {
+            Self::Set(setting) => draft.set(&setting.key, &setting.field),
+            Self::SetIfAbsent(setting) => draft.set_if_absent(&setting.key, &setting.field),
+            Self::Rename { from, to } => draft.rename(from, to),
+            Self::Remove(keys) => draft.remove(|key| Glob::any_matches(keys, key)),
+            Self::Hash(keys, hasher) => draft.rewrite(
+                |key| Glob::any_matches(keys, key),
+                |key_value, out| hasher.rewrite(key_value, out),
+            ),
+            Self::Rewrite(rewriting) => draft.rewrite(
+                |_| true,
+                |key_value, out| rewriting.rewrite(key_value, out, texts),
+            ),
+        }
+    }
+}
