@@ -29,6 +29,9 @@ for base in range(0, ROWS, 5000):
     rows = [{"id": base + i, "vector": list(map(float, np.random.rand(8)))} for i in range(min(5000, ROWS - base))]
     client.insert(collection_name=NAME, data=rows)
 client.search(collection_name=NAME, data=[[0.1] * 8], limit=3, consistency_level="Strong")
+# At the collection's own consistency a search sees rows up to five seconds late, and unseen rows make no events.
+while client.query(collection_name=NAME, filter="", output_fields=["count(*)"])[0]["count(*)"] < ROWS:
+    time.sleep(0.1)
 
 
 def search():
