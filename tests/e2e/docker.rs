@@ -7,8 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use otlp_relay::document::{Findings, Node, Value as Yaml, parse};
 use regex::Regex;
-use saphyr::{LoadableYamlNode, YamlOwned};
+use serde_json::Value;
 
 /// product.md's `shutdown.deadline`.
 const SHUTDOWN_DEADLINE_SECONDS: u32 = 8;
@@ -20,7 +21,7 @@ fn each_service_names_the_next_ones_address() {
     let milvus = yaml("milvus/milvus.yaml");
     let prometheus = yaml("prometheus/prometheus.yml");
     for name in ["milvus", "otlp-relay", "jaeger", "prometheus"] {
-        assert!(compose["services"].as_mapping_get(name).is_some(), "{name}");
+        assert!(compose["services"].get(name).is_some(), "{name}");
     }
 
     let grpc = integer(&relay["receivers"]["grpc"]["listen"]);
@@ -48,15 +49,11 @@ fn each_service_names_the_next_ones_address() {
 #[test]
 fn what_is_mounted_exists_where_the_program_looks() {
     let compose = yaml("compose.yaml");
-    for (name, service) in compose["services"].as_mapping().unwrap() {
-        for mount in service
-            .as_mapping_get("volumes")
-            .map(texts)
-            .unwrap_or_default()
-        {
+    for (name, service) in compose["services"].as_object().unwrap() {
+        for mount in service.get("volumes").map(texts).unwrap_or_default() {
             let source = mount.split(':').next().unwrap().to_owned();
             if source.starts_with('.') {
-                assert!(docker(&source).exists(), "{}: {source}", text(name));
+                assert!(docker(&source).exists(), "{name}: {source}");
             }
         }
     }
@@ -82,16 +79,8 @@ fn compose_stops_milvus_then_the_relay_then_jaeger() {
     let compose = yaml("compose.yaml");
     let services = &compose["services"];
     // What depends on another is stopped before it.
-    assert!(
-        services["milvus"]["depends_on"]
-            .as_mapping_get("otlp-relay")
-            .is_some()
-    );
-    assert!(
-        services["otlp-relay"]["depends_on"]
-            .as_mapping_get("jaeger")
-            .is_some()
-    );
+    assert!(services["milvus"]["depends_on"].get("otlp-relay").is_some());
+    assert!(services["otlp-relay"]["depends_on"].get("jaeger").is_some());
     let grace = text(&services["otlp-relay"]["stop_grace_period"]);
     let grace: u32 = grace.strip_suffix('s').unwrap().parse().unwrap();
     assert!(grace > SHUTDOWN_DEADLINE_SECONDS, "killed while it drains");
@@ -101,7 +90,7 @@ fn compose_stops_milvus_then_the_relay_then_jaeger() {
 fn alerts_read_metrics_that_exist() {
     let alerts = fs::read_to_string(docker("prometheus/alerts.yml")).unwrap();
     let names = Regex::new(r"\b(?:otlp_relay|otelcol)_[a-z_]+\b").unwrap();
-    let sources = sources("src/metrics");
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/metrics"));
     let mut found = 0;
     for name in names.find_iter(&alerts).map(|name| name.as_str()) {
         // The suffix of counters is added by a setting, `metrics.collector_names`.
@@ -118,21 +107,42 @@ fn docker(path: &str) -> PathBuf {
         .join(path)
 }
 
-fn yaml(path: &str) -> YamlOwned {
+fn yaml(path: &str) -> Value {
     let document = fs::read_to_string(docker(path)).unwrap();
-    YamlOwned::load_from_str(&document).unwrap().remove(0)
+    let mut findings = Findings::default();
+    let node = parse(path, &document, &mut findings);
+    assert!(findings.0.is_empty(), "{findings:?}");
+    json(&node.unwrap())
 }
 
-fn text(node: &YamlOwned) -> &str {
+/// As a tree that can be walked by names.
+fn json(node: &Node) -> Value {
+    match &node.value {
+        Yaml::Null => Value::Null,
+        Yaml::Bool(value) => Value::from(*value),
+        Yaml::Int(value) => Value::from(*value),
+        Yaml::Float(value) => Value::from(*value),
+        Yaml::String(value) => Value::from(value.as_str()),
+        Yaml::List(nodes) => nodes.iter().map(json).collect(),
+        Yaml::Map(entries) => {
+            let entries = entries.iter();
+            entries
+                .map(|entry| (entry.key.clone(), json(&entry.node)))
+                .collect()
+        }
+    }
+}
+
+fn text(node: &Value) -> &str {
     node.as_str().unwrap()
 }
 
-fn integer(node: &YamlOwned) -> i64 {
-    node.as_integer().unwrap()
+fn integer(node: &Value) -> i64 {
+    node.as_i64().unwrap()
 }
 
-fn texts(node: &YamlOwned) -> Vec<String> {
-    let list = node.as_sequence().unwrap();
+fn texts(node: &Value) -> Vec<String> {
+    let list = node.as_array().unwrap();
     list.iter().map(|node| text(node).to_owned()).collect()
 }
 
@@ -146,13 +156,16 @@ fn dockerfile_words(instruction: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every file of a folder of sources, one after the other.
-fn sources(folder: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let files = fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    files
-        .map(|file| fs::read_to_string(file).unwrap())
-        .collect()
+/// Every file of a folder of sources and of the folders in it, one after the other.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut text = String::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            text += &sources(&path);
+        } else {
+            text += &fs::read_to_string(path).unwrap();
+        }
+    }
+    text
 }

@@ -95,7 +95,7 @@ async fn raise_the_fractions(stage: &Stage) {
 
 const GENERATION: &str = "otlp_relay_config_generation";
 const SERVICE_SPANS: &str = "otlp_relay_service_spans_total";
-const DROPPED: &str = r#"decision="dropped""#;
+const DROPPED: &str = r#"decision="sampled_out""#;
 
 /// Milvus' spans that the policies have dropped so far.
 async fn dropped(stage: &Stage) -> f64 {
