@@ -16,11 +16,17 @@ const POLICIES_MAX: usize = 1000;
 /// All policies beyond the first [`POLICIES_MAX`].
 const OTHER: &str = "other";
 
-/// The counters of one set of compiled policies, in their order. They travel with the set, so that a request which began
+/// The names and counters of one set of compiled policies, in their order. Cheap to clone. They travel with the set, so that a request which began
 /// before a reload counts where it was decided.
 #[derive(Clone, Debug, Default)]
 pub struct PolicyCounters {
-    hits: Vec<Arc<Counts>>,
+    policies: Arc<[Policy]>,
+}
+
+#[derive(Debug)]
+struct Policy {
+    name: Arc<str>,
+    counts: Arc<Counts>,
 }
 
 /// What one policy has decided since the start, in spans.
@@ -54,7 +60,8 @@ pub(super) fn decision_label(kept: bool) -> &'static str {
 impl PolicyCounters {
     /// Counts the spans of a request: for each policy in their order, kept and dropped.
     pub fn count(&self, decided: impl IntoIterator<Item = (u64, u64)>) {
-        for (counts, (kept, dropped)) in self.hits.iter().zip(decided) {
+        for (policy, (kept, dropped)) in self.policies.iter().zip(decided) {
+            let counts = &*policy.counts;
             // Most policies decide nothing about most requests, and their cache lines stay where they are.
             if kept > 0 {
                 counts.kept.fetch_add(kept, Ordering::Relaxed);
@@ -67,7 +74,17 @@ impl PolicyCounters {
 
     /// What each policy has decided, in their order.
     pub fn hits(&self) -> Vec<Hits> {
-        self.hits.iter().map(|counts| counts.hits()).collect()
+        self.policies
+            .iter()
+            .map(|policy| policy.counts.hits())
+            .collect()
+    }
+
+    /// The name of the policy at `index`.
+    pub fn name(&self, index: u16) -> Option<&Arc<str>> {
+        self.policies
+            .get(usize::from(index))
+            .map(|policy| &policy.name)
     }
 }
 
@@ -77,15 +94,18 @@ impl Policies {
     /// Counters for policies with these names.
     pub(super) fn counters<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> PolicyCounters {
         let mut by_name = self.by_name.lock().expect(NO_PANIC);
-        let hits = names
+        let policies = names
             .into_iter()
             .map(|name| {
                 let room = by_name.len() < POLICIES_MAX || by_name.contains_key(name);
-                let name = if room { name } else { OTHER };
-                Arc::clone(by_name.entry(name.to_owned()).or_default())
+                let counted_as = if room { name } else { OTHER };
+                Policy {
+                    name: name.into(),
+                    counts: Arc::clone(by_name.entry(counted_as.to_owned()).or_default()),
+                }
             })
             .collect();
-        PolicyCounters { hits }
+        PolicyCounters { policies }
     }
 
     /// What each policy there has been has decided.

@@ -48,6 +48,10 @@ pub struct QueueLevel {
 pub struct StoreLevel {
     /// Bytes in it.
     pub bytes: u64,
+    /// The bytes that it takes at most.
+    pub bytes_max: u64,
+    /// Traces in it.
+    pub traces: u64,
     /// The share of traces it keeps at present, 0 to 1.
     pub fraction: f64,
     /// Spans of that share which it was too busy for.
@@ -172,6 +176,7 @@ impl Levels {
         }
         if let Some(store) = &self.store {
             page.set_gauge(&own::STORE_BYTES, &[], store.bytes);
+            page.set_gauge(&own::STORE_TRACES, &[], store.traces);
             page.set_gauge_f64(&own::STORE_FRACTION, &[], store.fraction);
             page.set_counter(&own::STORE_SKIPPED, &[], store.skipped_spans);
         }

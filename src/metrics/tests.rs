@@ -173,6 +173,8 @@ fn busy(collector_names: CollectorNames) -> (Metrics, Levels) {
         }],
         store: Some(StoreLevel {
             bytes: 9,
+            bytes_max: 10,
+            traces: 1,
             fraction: 0.5,
             skipped_spans: 0,
         }),

@@ -147,6 +147,7 @@ const NAMES: &[Name] = &[
     own::CONFIG_SUCCESSFUL,
     own::BUILD_INFO,
     own::STORE_BYTES,
+    own::STORE_TRACES,
     own::STORE_FRACTION,
     own::STORE_SKIPPED,
 ];

@@ -112,6 +112,11 @@ pub(in crate::metrics) const STORE_BYTES: Name = Name::gauge(
     &[],
     "Bytes in the embedded trace store",
 );
+pub(in crate::metrics) const STORE_TRACES: Name = Name::gauge(
+    "otlp_relay_store_traces",
+    &[],
+    "Traces in the embedded trace store",
+);
 pub(in crate::metrics) const STORE_FRACTION: Name = Name::gauge(
     "otlp_relay_store_fraction",
     &[],
