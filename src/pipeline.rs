@@ -15,6 +15,7 @@ use crate::{
     processor::{Processed, Snapshot},
     queue::{Full, Payload, Queues},
     request::{NotAdmitted, Reason, Refusal, Request},
+    store::{SampleId, Store},
     wire::{Checks, Unusable},
 };
 
@@ -52,15 +53,17 @@ pub struct Stages {
 pub struct Pipeline {
     stages: Arc<ArcSwap<Stages>>,
     queues: Queues,
+    store: Store,
     metrics: Metrics,
 }
 
 impl Pipeline {
     /// A pipeline into `queues`.
-    pub fn new(stages: Stages, queues: Queues, metrics: Metrics) -> Self {
+    pub fn new(stages: Stages, queues: Queues, store: Store, metrics: Metrics) -> Self {
         Self {
             stages: Arc::new(ArcSwap::from_pointee(stages)),
             queues,
+            store,
             metrics,
         }
     }
@@ -109,7 +112,13 @@ impl Pipeline {
             sampled_out: processed.sampled_out,
             forwarded: processed.kept,
         };
-        let payload = payload(&processed, request.into_permit(), deadline).await?;
+        let sample = self
+            .store
+            .record(&request, &processed.decisions, &stages.policies);
+        let mut payload = payload(&processed, request.into_permit(), deadline).await?;
+        if let Some(payload) = &mut payload {
+            payload.sample = sample.map(|SampleId(number)| number);
+        }
         let taken = self
             .queues
             .admit(origin.transport, tally, payload, deadline);

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod client;
+mod courier;
 mod delivery;
 mod health;
 mod limit;
@@ -42,6 +43,7 @@ use report::{Report, Totals};
 use task::{Orders, Task};
 
 pub use client::{InvalidTls, Lookup, Resolver, check_tls};
+pub use courier::{Courier, Reply};
 pub use options::{Compression, Options, Protocol, Retry, Tls};
 pub use report::OnVerdict;
 pub use status::{DestinationStatus, Down, LastError};

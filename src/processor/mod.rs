@@ -8,6 +8,8 @@ mod sample;
 mod tests;
 mod write;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub use sample::{PolicyCount, ServiceCount};
@@ -23,9 +25,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Snapshot {
     /// Which spans are kept.
-    pub sampler: Sampler,
+    pub sampler: Arc<Sampler>,
     /// What is changed in those.
-    pub enricher: Enricher,
+    pub enricher: Arc<Enricher>,
 }
 
 /// What became of a request.

@@ -68,7 +68,8 @@ impl Message {
             (Self::Span, 16) | (Self::Link, 6) => FIXED32,
             (Self::KeyValue, 1) | (Self::AnyValue, 1) => String,
             (Self::KeyValue, 2) | (Self::Array, 1) => Kind::Message(Self::AnyValue),
-            (Self::AnyValue, 2 | 3) => VARINT,
+            // The last ones belong to profiles (`key_strindex`, `string_value_strindex`), but readers know their type.
+            (Self::AnyValue, 2 | 3 | 8) | (Self::KeyValue, 3) => VARINT,
             (Self::AnyValue, 4) => FIXED64,
             (Self::AnyValue, 5) => Kind::Message(Self::Array),
             (Self::AnyValue, 6) => Kind::Message(Self::KvList),

@@ -4,4 +4,5 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod steps; // the door and the steps against the same done on decoded objects
 mod wire; // scan, split and repair against prost, on arbitrary, mutated and recorded requests

@@ -3,8 +3,10 @@
     dead_code,
     clippy::unwrap_used,
     missing_docs,
+    unreachable_pub,
     reason = "each test binary uses a part of it, and a failed unwrap is a failed test"
 )]
 
 pub mod corpus;
 pub mod generate;
+pub mod settings;

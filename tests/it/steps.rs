@@ -1,0 +1,263 @@
+//! A request through the door and the steps, compared with the same done on decoded objects.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value,
+};
+use otlp_relay::{
+    budget::{Budget, Use},
+    processor::{Processed, Snapshot},
+    request::Request,
+    wire::Checks,
+};
+use proptest::prelude::*;
+use prost::Message;
+use tokio::time::Instant;
+
+use crate::support::{corpus, generate, settings};
+
+/// Admits and processes a body.
+fn process(snapshot: &Snapshot, body: Bytes) -> Processed {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let budget = Budget::new(1 << 30, 1 << 20);
+    let permit = budget.try_claim(body.len(), Use::Bodies).unwrap();
+    let checks = Checks {
+        wanted: snapshot.wanted(),
+        message_bytes_max: usize::MAX,
+    };
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let request = runtime
+        .block_on(Request::admit(body, permit, &checks, deadline))
+        .unwrap();
+    snapshot.process(&request)
+}
+
+fn decoded(processed: &Processed) -> ExportTraceServiceRequest {
+    ExportTraceServiceRequest::decode(&processed.segments.concat()[..]).unwrap()
+}
+
+/// What the request would be with only those spans that `processed` kept.
+fn filtered(
+    request: &ExportTraceServiceRequest,
+    processed: &Processed,
+) -> ExportTraceServiceRequest {
+    let mut request = request.clone();
+    let mut decisions = processed.decisions.iter();
+    for resource in &mut request.resource_spans {
+        for scope in &mut resource.scope_spans {
+            scope.spans.retain(|span| {
+                let usable = |id: &[u8], length| id.len() == length && id.iter().any(|&b| b != 0);
+                usable(&span.trace_id, 16)
+                    && usable(&span.span_id, 8)
+                    && decisions.next().unwrap().keep
+            });
+        }
+    }
+    assert!(
+        decisions.next().is_none(),
+        "one decision for each usable span"
+    );
+    request
+}
+
+fn assert_counts(request: &ExportTraceServiceRequest, processed: &Processed) {
+    let counted: (u64, u64) = processed
+        .policies
+        .iter()
+        .fold((0, 0), |(kept, dropped), count| {
+            (kept + count.kept, dropped + count.dropped)
+        });
+    assert_eq!(counted, (processed.kept, processed.sampled_out));
+    let by_service: u64 = processed
+        .services
+        .iter()
+        .map(|count| count.kept + count.dropped)
+        .sum();
+    assert_eq!(by_service, processed.kept + processed.sampled_out);
+    assert_eq!(generate::spans(&decoded(processed)), processed.kept);
+    assert!(generate::spans(request) >= processed.kept);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn what_is_kept_is_what_filtering_objects_keeps(
+        request in generate::any_request(),
+        fraction in prop_oneof![Just(0.0), Just(0.5), Just(1.0)],
+    ) {
+        let policies = format!("default: {{ sample_fraction: {fraction} }}\n");
+        let snapshot = settings::snapshot(&policies, "[]");
+        let processed = process(&snapshot, request.encode_to_vec().into());
+        let expected = filtered(&request, &processed);
+        // A rewritten tracestate is another module's matter.
+        let without_state = |request: &ExportTraceServiceRequest| {
+            let mut flat = generate::flatten(request);
+            flat.iter_mut().for_each(|(.., span)| span.trace_state.clear());
+            flat
+        };
+        prop_assert_eq!(without_state(&decoded(&processed)), without_state(&expected));
+        assert_counts(&request, &processed);
+    }
+
+    #[test]
+    fn a_resource_attribute_is_set_on_every_resource_and_nothing_else_changes(
+        request in generate::any_request(),
+    ) {
+        let snapshot = settings::snapshot(
+            "default: { sample_fraction: 1 }\n",
+            "[ { on: resource, set: { env: prod } } ]",
+        );
+        let processed = process(&snapshot, request.encode_to_vec().into());
+        let mut expected = filtered(&request, &processed);
+        for resource_spans in &mut expected.resource_spans {
+            let attributes = &mut resource_spans.resource.get_or_insert_default().attributes;
+            attributes.push(generate::attribute("env", "prod"));
+        }
+        let mut found = generate::flatten(&decoded(&processed));
+        found.iter_mut().for_each(|(.., span)| span.trace_state.clear());
+        let mut expected = generate::flatten(&expected);
+        expected.iter_mut().for_each(|(.., span)| span.trace_state.clear());
+        prop_assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn all_kept_and_nothing_to_edit_are_the_very_bytes_that_came() {
+    let body = Bytes::from(generate::request("standalone", 0, 100).encode_to_vec());
+    let snapshot = settings::snapshot("default: { sample_fraction: 1 }\n", "[]");
+    let processed = process(&snapshot, body.clone());
+    assert_eq!(processed.segments.len(), 1);
+    assert_eq!(processed.segments[0].as_ptr(), body.as_ptr());
+    assert_eq!(processed.segments[0], body);
+}
+
+#[test]
+fn a_resource_edit_shares_the_spans_with_the_body() {
+    let body = Bytes::from(generate::request("standalone", 0, 512).encode_to_vec());
+    let snapshot = settings::snapshot(
+        "default: { sample_fraction: 1 }\n",
+        "[ { on: resource, set: { env: prod } } ]",
+    );
+    let processed = process(&snapshot, body.clone());
+    let within = body.as_ptr_range();
+    let shared: usize = processed
+        .segments
+        .iter()
+        .filter(|segment| within.contains(&segment.as_ptr()))
+        .map(Bytes::len)
+        .sum();
+    assert!(
+        shared > body.len() * 9 / 10,
+        "{shared} of {} bytes are shared",
+        body.len()
+    );
+    assert!(processed.pinned > body.len());
+}
+
+#[test]
+fn when_few_are_kept_the_body_can_go() {
+    let body = Bytes::from(generate::request("standalone", 0, 512).encode_to_vec());
+    let snapshot = settings::snapshot("default: { sample_fraction: 0.1 }\n", "[]");
+    let processed = process(&snapshot, body.clone());
+    assert!(
+        processed.kept > 0 && processed.kept < 150,
+        "{} kept",
+        processed.kept
+    );
+    assert!(processed.pinned < body.len() / 3);
+    let within = body.as_ptr_range();
+    assert!(
+        processed
+            .segments
+            .iter()
+            .all(|segment| !within.contains(&segment.as_ptr()))
+    );
+}
+
+#[test]
+fn neighbours_with_the_same_resource_leave_as_one() {
+    // Milvus' C++ part sends one ResourceSpans a span.
+    let mut request = ExportTraceServiceRequest::default();
+    for number in 0..50 {
+        request
+            .resource_spans
+            .extend(generate::request("segcore", number, 1).resource_spans);
+    }
+    request
+        .resource_spans
+        .extend(generate::request("standalone", 50, 1).resource_spans);
+    let snapshot = settings::snapshot("default: { sample_fraction: 1 }\n", "[]");
+    let processed = process(&snapshot, request.encode_to_vec().into());
+    let found = decoded(&processed);
+    assert_eq!(found.resource_spans.len(), 2);
+    assert_eq!(generate::flatten(&found), generate::flatten(&request));
+}
+
+#[test]
+fn a_repeated_resource_is_merged_before_anything_reads_it() {
+    let first = generate::request("standalone", 0, 2);
+    let mut second = first.clone();
+    second.resource_spans[0].scope_spans.clear();
+    let attributes = &mut second.resource_spans[0]
+        .resource
+        .as_mut()
+        .unwrap()
+        .attributes;
+    *attributes = vec![generate::attribute("second", "half")];
+    // Two messages of one ResourceSpans, one behind the other, are one ResourceSpans with its resource twice.
+    let inner = [
+        first.resource_spans[0].encode_to_vec(),
+        second.resource_spans[0].encode_to_vec(),
+    ]
+    .concat();
+    let mut body = Vec::new();
+    prost::encoding::encode_key(1, prost::encoding::WireType::LengthDelimited, &mut body);
+    prost::encoding::encode_varint(inner.len() as u64, &mut body);
+    body.extend(inner);
+    let expected = ExportTraceServiceRequest::decode(&body[..]).unwrap();
+
+    let snapshot = settings::snapshot("default: { sample_fraction: 1 }\n", "[]");
+    let processed = process(&snapshot, body.into());
+    let found = decoded(&processed);
+    assert_eq!(generate::flatten(&found), generate::flatten(&expected));
+    let resource = found.resource_spans[0].resource.as_ref().unwrap();
+    let last = &resource
+        .attributes
+        .last()
+        .unwrap()
+        .value
+        .as_ref()
+        .unwrap()
+        .value;
+    assert_eq!(*last, Some(Value::StringValue("half".into())));
+}
+
+#[test]
+fn recorded_requests_pass_and_are_enriched() {
+    let snapshot = settings::snapshot(
+        "default: { sample_fraction: 1 }\n",
+        "[ { on: resource, set: { env: prod } }, { on: span, set: { relay: here } } ]",
+    );
+    for recorded in corpus::recorded() {
+        let request = ExportTraceServiceRequest::decode(&recorded.body[..]).unwrap();
+        let processed = process(&snapshot, recorded.body.into());
+        assert_eq!(processed.kept, recorded.spans, "{}", recorded.file);
+        let mut expected = generate::flatten(&request);
+        for (resource, .., span) in &mut expected {
+            resource.attributes.push(generate::attribute("env", "prod"));
+            span.attributes.push(generate::attribute("relay", "here"));
+        }
+        assert_eq!(
+            generate::flatten(&decoded(&processed)),
+            expected,
+            "{}",
+            recorded.file
+        );
+    }
+}
