@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     request::Request,
-    sampling::{Decision, Sampler},
+    sampling::{Decision, Sampler, ThresholdChange},
 };
 
 /// What was decided about a request's usable spans.
@@ -16,6 +16,10 @@ pub(super) struct Decided {
     pub(super) kept: u64,
     /// The bytes of their fields.
     pub(super) kept_bytes: usize,
+    /// The bytes of the fields of all usable spans.
+    pub(super) bytes: usize,
+    /// Spans kept with another tracestate.
+    pub(super) rewritten: u64,
     /// Spans dropped.
     pub(super) sampled_out: u64,
     /// Spans by policy, in the order of [`Sampler::policies`].
@@ -51,6 +55,8 @@ pub(super) fn decide(sampler: &Sampler, request: &Request) -> Decided {
         decisions: Vec::with_capacity(index.spans.len()),
         kept: 0,
         kept_bytes: 0,
+        bytes: 0,
+        rewritten: 0,
         sampled_out: 0,
         policies: vec![PolicyCount::default(); sampler.policies().len()],
         services: Vec::with_capacity(index.resources.len()),
@@ -76,7 +82,9 @@ impl Decided {
     #[inline]
     fn note(&mut self, decision: Decision, bytes: usize) {
         let count = &mut self.policies[usize::from(decision.policy)];
+        self.bytes += bytes;
         if decision.keep {
+            self.rewritten += u64::from(decision.threshold != ThresholdChange::None);
             count.kept += 1;
             self.kept += 1;
             self.kept_bytes += bytes;

@@ -8,7 +8,7 @@ use crate::{
     otlp,
     request::Request,
     sampling::{Decision, ThresholdChange, rewrite_trace_state},
-    wire::{Emitter, Keep, ResourceEntry, ScopeEntry, SpanEntry},
+    wire::{Emitter, Keep, ResourceEntry, SHARE_BYTES_MIN, ScopeEntry, SpanEntry},
 };
 
 /// Room for resources, scopes and lengths that are written anew, in bytes; what is beyond it takes one more allocation.
@@ -42,26 +42,31 @@ pub(super) fn write(enricher: &Enricher, request: &Request, decided: &Decided) -
             pinned: body.len(),
         };
     }
-    // A slice pins the whole body: worth it only when most of the body is kept.
-    let keep = if decided.kept_bytes * 2 >= body.len() {
-        Keep::Share
-    } else {
-        Keep::Copy
-    };
     let wanted = enricher.wanted();
-    let capacity = if wanted.span_attributes || wanted.events {
-        decided.kept_bytes + decided.decisions.len() * SPAN_GROWTH
-    } else if keep == Keep::Copy {
-        decided.kept_bytes
+    let edits_spans = wanted.span_attributes || wanted.events || decided.rewritten > 0;
+    let keep = if edits_spans {
+        Keep::Copy
     } else {
-        0
+        keep(request, decided)
+    };
+    let capacity = match keep {
+        Keep::Share => GLUE_CAPACITY,
+        Keep::Copy => {
+            let around_spans = body.len() - decided.bytes;
+            let growth = if edits_spans {
+                decided.decisions.len() * SPAN_GROWTH
+            } else {
+                0
+            };
+            decided.kept_bytes + around_spans + growth + GLUE_CAPACITY
+        }
     };
     let mut writer = Writer {
         request,
         decisions: &decided.decisions,
         editing: enricher.editing(),
         trace_state: Vec::new(),
-        out: Emitter::new(body, keep, capacity + GLUE_CAPACITY),
+        out: Emitter::new(body, keep, capacity),
     };
     writer.request();
     let segments = writer.out.finish();
@@ -71,11 +76,23 @@ pub(super) fn write(enricher: &Enricher, request: &Request, decided: &Decided) -
     }
 }
 
+/// A slice pins the whole body, and a small one costs more than its copy: slices are worth it only when everything is kept
+/// and its scopes are large. Milvus' C++ part sends one span a scope, sampling leaves runs of a few spans.
+fn keep(request: &Request, decided: &Decided) -> Keep {
+    let whole = decided.sampled_out == 0 && request.unusable().total() == 0;
+    let scope_bytes = request.body().len() / request.index().scopes.len().max(1);
+    if whole && scope_bytes >= SHARE_BYTES_MIN {
+        Keep::Share
+    } else {
+        Keep::Copy
+    }
+}
+
 fn passes_untouched(enricher: &Enricher, request: &Request, decided: &Decided) -> bool {
     enricher.is_empty()
         && decided.sampled_out == 0
         && request.unusable().total() == 0
-        && decided.decisions.iter().all(passes)
+        && decided.rewritten == 0
         && !request
             .index()
             .resources

@@ -26,7 +26,7 @@ pub use emit::{Emitter, Keep};
 pub use fields::{Broken, Field, Fields, WireType};
 pub use index::{Counts, Index, Range32, ResourceEntry, ScopeEntry, SpanEntry, Unusable};
 pub use join::join_repeated;
-pub use prepend::Prepend;
+pub use prepend::{Prepend, SHARE_BYTES_MIN};
 pub use repair::{Repaired, repair};
 pub use scan::{Checks, count, scan};
 pub use split::{Piece, Pieces, split};

@@ -11,7 +11,7 @@ use crate::otlp::FieldNumber;
 
 /// Below this many bytes a slice is copied: a chunk on its own costs an HTTP/2 frame and a write, and DATA frames under
 /// 256 bytes count against the sender in h2. Chosen by eye; issue "ten times per core" measures it.
-const SHARE_BYTES_MIN: usize = 4096;
+pub const SHARE_BYTES_MIN: usize = 4096;
 
 /// A message being written backwards.
 #[derive(Debug, Default)]
