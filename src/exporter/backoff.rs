@@ -61,7 +61,7 @@ impl Dice {
 
     /// A number from 0 up to, not including, `end`; 0 when `end` is 0.
     pub(super) fn below(&mut self, end: usize) -> usize {
-        let next = self.next() as u128 * end as u128;
+        let next = u128::from(self.next()) * end as u128;
         usize::try_from(next >> 64).unwrap_or(0)
     }
 

@@ -44,7 +44,7 @@ use task::{Orders, Task};
 
 pub use client::{InvalidTls, Lookup, Resolver, check_tls};
 pub use courier::{Courier, Reply};
-pub use options::{Compression, Options, Protocol, Retry, Tls};
+pub use options::{Compression, Options, Pem, Protocol, Retry, Tls};
 pub use report::OnVerdict;
 pub use status::{DestinationStatus, Down, LastError};
 

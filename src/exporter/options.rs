@@ -55,13 +55,16 @@ pub enum Compression {
     Zstd,
 }
 
+/// The content of a PEM file.
+pub type Pem = Arc<[u8]>;
+
 /// TLS towards a destination. Public roots are built in and used unless `ca` is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// PEM of the authorities to trust instead of the public ones.
-    pub ca: Option<Arc<[u8]>>,
+    pub ca: Option<Pem>,
     /// PEM of the client's certificate chain and key.
-    pub identity: Option<(Arc<[u8]>, Arc<[u8]>)>,
+    pub identity: Option<(Pem, Pem)>,
     /// The name the certificate must carry, where it is not the endpoint's host.
     pub server_name: Option<String>,
     /// Accept any certificate.

@@ -8,8 +8,8 @@ use std::{fmt, time::Duration};
 
 use tonic::Code;
 
-/// The longest text of a peer that is kept and shown, in bytes.
-const TEXT_BYTES_MAX: usize = 256;
+/// The longest text of a peer that is kept and shown, in characters.
+const TEXT_CHARS_MAX: usize = 256;
 
 /// What became of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,8 @@ pub(super) enum Class {
 }
 
 impl Class {
-    /// The table for gRPC. `hinted`: the status carries a `RetryInfo`, which alone makes RESOURCE_EXHAUSTED retryable.
+    /// The table for gRPC. `hinted`: the status carries a `RetryInfo`, which alone makes `RESOURCE_EXHAUSTED`
+    /// retryable.
     pub(super) fn of_grpc(code: Code, hinted: bool) -> Self {
         match code {
             Code::Ok => Self::Delivered,
@@ -153,10 +154,9 @@ impl Outcome {
 }
 
 impl Answer {
-    /// An answer; `text` is cut short and freed of control characters, because it is a stranger's and goes to the log.
+    /// An answer with its words.
     pub(super) fn new(code: AnswerCode, text: &str) -> Self {
-        let end = text.floor_char_boundary(TEXT_BYTES_MAX);
-        let text = text[..end].replace(char::is_control, " ");
+        let text = printable(text);
         Self { code, text }
     }
 }
@@ -180,6 +180,20 @@ impl fmt::Display for AnswerCode {
             Self::Transport => f.write_str("transport"),
         }
     }
+}
+
+/// A stranger's text as it may stand in the log and on pages: cut short, without control characters.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .take(TEXT_CHARS_MAX)
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
 }
 
 /// The name of a gRPC code as its specification spells it.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     Options,
-    outcome::Answer,
+    outcome::{Answer, printable},
     status::{DestinationStatus, Down, LastError, Shared},
 };
 use crate::{
@@ -238,19 +238,4 @@ fn endpoint(options: &Options) -> String {
     let host = uri.host().unwrap_or_default();
     let port = uri.port_u16().map(|port| format!(":{port}"));
     format!("{scheme}://{host}{}", port.unwrap_or_default())
-}
-
-/// A stranger's text as it may stand in the log.
-fn printable(text: &str) -> String {
-    const TEXT_CHARS_MAX: usize = 256;
-    text.chars()
-        .take(TEXT_CHARS_MAX)
-        .map(|character| {
-            if character.is_control() {
-                ' '
-            } else {
-                character
-            }
-        })
-        .collect()
 }

@@ -234,7 +234,7 @@ fn percent_decoded(value: &[u8]) -> String {
     while let Some((&byte, after)) = rest.split_first() {
         let escaped = after
             .get(..2)
-            .filter(|_| byte == b'%')
+            .filter(|digits| byte == b'%' && digits.iter().all(u8::is_ascii_hexdigit))
             .and_then(|digits| std::str::from_utf8(digits).ok())
             .and_then(|digits| u8::from_str_radix(digits, 16).ok());
         decoded.push(escaped.unwrap_or(byte));
@@ -248,4 +248,53 @@ fn percent_decoded(value: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_percent_decoded_where_they_can_be() {
+        let cases: [(&[u8], &str); 6] = [
+            (b"plain", "plain"),
+            (b"100%25 %C3%A9%20", "100% \u{e9} "),
+            (b"%", "%"),
+            (b"%4", "%4"),
+            (b"%zz%+1", "%zz%+1"),
+            (b"%ff", "\u{fffd}"),
+        ];
+        for (value, expected) in cases {
+            assert_eq!(percent_decoded(value), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn broken_frames_are_no_message_and_harm_nobody() {
+        let cases: [&[u8]; 5] = [
+            &[0, 0],
+            &[0, 0, 0, 0, 9, 1],
+            &[0, 0xff, 0xff, 0xff, 0xff],
+            &[1, 0, 0, 0, 2, 7, 7],
+            &[0, 0, 0, 0, 1, 0xff],
+        ];
+        for case in cases {
+            let body = unframe(Bytes::copy_from_slice(case), Some(b"gzip"));
+            let Outcome::Delivered { message, .. } = delivered(Some(body)) else {
+                panic!("a status of OK is a delivery");
+            };
+            assert_eq!(message, UNREADABLE, "{case:?}");
+        }
+    }
+
+    #[test]
+    fn only_protobuf_is_read_as_protobuf() {
+        for (value, expected) in [
+            ("application/x-protobuf", true),
+            ("Application/X-Protobuf ; charset=utf-8", true),
+            ("application/json", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, value.parse().unwrap());
+            assert_eq!(content_type_is_protobuf(&headers), expected, "{value}");
+        }
+    }
+}

@@ -1,9 +1,31 @@
 //! Tests of exporters against scripted destinations over real sockets.
 
+mod answers;
+mod connections;
+mod ends;
+#[path = "../../../tests/support/fake_backend/mod.rs"]
+mod fake_backend;
+mod messages;
+mod tls;
+
 use std::time::Duration;
 
+use bytes::Bytes;
+use tokio::time::timeout;
+
 use super::*;
-use crate::queue;
+use crate::{
+    budget::Budget,
+    metrics::{DestinationTotals, Transport},
+    queue::{
+        self, Payload,
+        fixtures::{budget, payload, payload_of, tally},
+    },
+};
+use fake_backend::{Answer, FakeBackend, Received, mute_at};
+
+/// Nothing in a test takes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Options as the configuration's defaults have them.
 pub(super) fn options(endpoint: &str) -> Options {
@@ -35,4 +57,109 @@ pub(super) fn options(endpoint: &str) -> Options {
             required: true,
         },
     }
+}
+
+/// Such, but with waits as short as a test over sockets wants them.
+fn quick(backend: &FakeBackend, protocol: Protocol) -> Options {
+    let mut options = options(&backend.endpoint());
+    options.protocol = protocol;
+    options.batch.delay = Duration::from_millis(5);
+    options.retry.first = Duration::from_millis(20);
+    options.retry.max = Duration::from_millis(60);
+    options
+}
+
+/// An exporter with what stands around it in the relay.
+struct Rig {
+    metrics: Metrics,
+    queues: Queues,
+    budget: Budget,
+    tasks: TaskTracker,
+    exporter: Exporter,
+}
+
+impl Rig {
+    fn start(options: Options) -> Self {
+        Self::start_with(options, Resolver::System)
+    }
+
+    fn start_with(options: Options, resolver: Resolver) -> Self {
+        let metrics = Metrics::default();
+        let queues = Queues::new(metrics.ledger().clone());
+        let tasks = TaskTracker::new();
+        let context = Context {
+            queues: queues.clone(),
+            metrics: metrics.clone(),
+            resolver,
+            tasks: tasks.clone(),
+            on_verdict: None,
+        };
+        Self {
+            exporter: Exporter::spawn(options, context).unwrap(),
+            metrics,
+            queues,
+            budget: budget(),
+            tasks,
+        }
+    }
+
+    /// One request with these spans comes in.
+    async fn push(&self, names: &[&str]) {
+        self.push_payload(payload(&self.budget, names)).await;
+    }
+
+    /// One encoded request comes in.
+    async fn push_body(&self, body: Bytes, spans: u64) {
+        self.push_payload(payload_of(&self.budget, body, spans))
+            .await;
+    }
+
+    async fn push_payload(&self, payload: Payload) {
+        let tally = tally(payload.spans);
+        let deadline = Instant::now() + PATIENCE;
+        self.queues
+            .admit(Transport::Grpc, tally, Some(payload), deadline)
+            .await
+            .unwrap();
+    }
+
+    fn account(&self) -> DestinationTotals {
+        let totals = self.metrics.ledger().totals();
+        assert_eq!(totals.imbalance(), None);
+        totals.destinations["jaeger"].clone()
+    }
+
+    /// Waits until nothing is held any more.
+    async fn settled(&self) -> DestinationTotals {
+        eventually("everything is settled", || self.account().held == 0).await;
+        self.account()
+    }
+
+    /// Ends it, and checks that no span, byte or task is left.
+    async fn finish(self) -> DestinationTotals {
+        self.exporter.drain(Instant::now() + PATIENCE).await;
+        let account = self.account();
+        assert_eq!(account.held, 0);
+        assert_eq!(self.budget.used_total(), 0);
+        self.tasks.close();
+        drop(self.exporter);
+        timeout(PATIENCE, self.tasks.wait())
+            .await
+            .expect("every task ends with its exporter");
+        account
+    }
+}
+
+/// Waits for a condition, which nobody signals, with a deadline.
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A number of spans without a name.
+fn nameless(count: usize) -> Vec<&'static str> {
+    vec![""; count]
 }

@@ -1,0 +1,190 @@
+//! Reconfiguration, removal, shutdown, faults: what is queued always gets a fate.
+
+use tonic::Code;
+
+use super::*;
+use crate::metrics::Loss;
+
+#[tokio::test]
+async fn a_new_endpoint_and_new_limits_apply_to_what_is_queued() {
+    let old = FakeBackend::start().await;
+    let new = FakeBackend::start().await;
+    old.answer(Answer::Grpc(Code::Unavailable, None));
+    let options = quick(&old, Protocol::Grpc);
+    let rig = Rig::start(options.clone());
+    let large = "x".repeat(20_000);
+    rig.push(&["a", "b", "c", &large]).await;
+    old.wait_for_requests(2).await;
+
+    let mut changed = quick(&new, Protocol::Http);
+    changed.batch.spans = 2;
+    changed.batch.bytes_max = 10_000;
+    rig.exporter.reconfigure(changed).unwrap();
+    let account = rig.settled().await;
+    assert_eq!((account.exported, account.lost[&Loss::TooLarge]), (3, 1));
+    assert_eq!(new.names(), ["a", "b", "c"]);
+    assert!(new.received().iter().all(|message| message.spans <= 2));
+    assert_eq!(rig.exporter.status().endpoint, new.endpoint());
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn options_that_cannot_be_used_change_nothing() {
+    let backend = FakeBackend::start().await;
+    let options = quick(&backend, Protocol::Grpc);
+    let rig = Rig::start(options.clone());
+    let mut unusable = options;
+    unusable.tls.ca = Some(Arc::from(&b"nonsense"[..]));
+    let error = rig.exporter.reconfigure(unusable).unwrap_err();
+    assert!(error.to_string().starts_with("ca_file"), "{error}");
+    rig.push(&["a"]).await;
+    assert_eq!(rig.settled().await.exported, 1);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_removed_destination_takes_what_it_holds_and_ends() {
+    let backend = FakeBackend::start().await;
+    backend.script([Answer::Grpc(Code::Unavailable, None)]);
+    let rig = Rig::start(quick(&backend, Protocol::Grpc));
+    rig.push(&["a"]).await;
+    rig.exporter.remove();
+    eventually("it ended", || rig.exporter.has_ended()).await;
+    assert_eq!(backend.names(), ["a"]);
+    let account = rig.account();
+    assert_eq!((account.exported, account.held), (1, 0));
+    assert!(rig.queues.gauges().is_empty(), "its queue is gone");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn a_handle_that_is_dropped_removes_its_destination() {
+    let backend = FakeBackend::start().await;
+    let rig = Rig::start(quick(&backend, Protocol::Grpc));
+    rig.push(&["a"]).await;
+    drop(rig.exporter);
+    backend.wait_for_spans(1).await;
+    rig.tasks.close();
+    timeout(PATIENCE, rig.tasks.wait()).await.unwrap();
+    assert_eq!(rig.metrics.ledger().totals().imbalance(), None);
+    assert_eq!(rig.budget.used_total(), 0);
+}
+
+#[tokio::test]
+async fn at_shutdown_the_queue_is_flushed_with_retries() {
+    let backend = FakeBackend::start().await;
+    let mut options = quick(&backend, Protocol::Grpc);
+    options.retry.first = Duration::from_secs(60);
+    options.retry.max = Duration::from_secs(60);
+    options.batch.delay = Duration::from_secs(60);
+    options.batch.spans = 10;
+    let rig = Rig::start(options);
+    backend.script([Answer::Grpc(Code::Unavailable, None)]);
+    rig.push(&nameless(10)).await;
+    backend.wait_for_requests(1).await;
+    rig.push(&nameless(3)).await;
+
+    let started = Instant::now();
+    let summary = rig.exporter.drain(started + Duration::from_secs(8)).await;
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "no backoff holds it"
+    );
+    let expected = Summary {
+        delivered: 13,
+        rejected: 0,
+        lost: 0,
+    };
+    assert_eq!(summary, expected);
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn at_the_deadline_what_is_left_is_lost_and_counted() {
+    for answer in [Answer::Mute, Answer::Grpc(Code::Unavailable, None)] {
+        let backend = FakeBackend::start().await;
+        backend.answer(answer);
+        let mut options = quick(&backend, Protocol::Grpc);
+        options.batch.spans = 10;
+        let rig = Rig::start(options);
+        for _ in 0..20 {
+            rig.push(&nameless(10)).await;
+        }
+        let deadline = Duration::from_millis(700);
+        let started = Instant::now();
+        let summary = rig.exporter.drain(started + deadline).await;
+        assert!(started.elapsed() >= deadline);
+        assert!(started.elapsed() < deadline + Duration::from_millis(500));
+        assert_eq!((summary.delivered, summary.lost), (0, 200));
+        let account = rig.finish().await;
+        assert_eq!(account.lost[&Loss::Shutdown], 200);
+    }
+}
+
+#[tokio::test]
+async fn after_the_drain_nothing_more_is_admitted() {
+    let backend = FakeBackend::start().await;
+    let rig = Rig::start(quick(&backend, Protocol::Grpc));
+    rig.exporter.drain(Instant::now() + PATIENCE).await;
+    let payload = payload(&rig.budget, &["late"]);
+    let admitted = rig
+        .queues
+        .admit(Transport::Grpc, tally(1), Some(payload), Instant::now())
+        .await;
+    assert_eq!(admitted, Err(queue::Full));
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_too_old_expires_also_in_the_queue() {
+    let backend = FakeBackend::start().await;
+    backend.answer(Answer::Grpc(Code::Unavailable, None));
+    let mut options = quick(&backend, Protocol::Grpc);
+    options.batch.spans = 1;
+    options.retry.give_up_after = Some(Duration::from_millis(150));
+    let rig = Rig::start(options);
+    for _ in 0..50 {
+        rig.push(&["a"]).await;
+    }
+    let account = rig.settled().await;
+    assert_eq!(account.lost[&Loss::Expired], 50);
+    assert!(backend.received().len() < 50, "down, it is only probed");
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn the_trace_store_hears_what_became_of_its_samples() {
+    let backend = FakeBackend::start().await;
+    backend.script([Answer::Grpc(Code::Unknown, None)]);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&heard);
+    let metrics = Metrics::default();
+    let queues = Queues::new(metrics.ledger().clone());
+    let context = Context {
+        queues: queues.clone(),
+        metrics,
+        resolver: Resolver::System,
+        tasks: TaskTracker::new(),
+        on_verdict: Some(Arc::new(move |sample, name: &Arc<str>, word: &str| {
+            told.lock().unwrap().push(format!("{sample} {name} {word}"));
+        })),
+    };
+    let exporter = Exporter::spawn(quick(&backend, Protocol::Grpc), context).unwrap();
+    let budget = budget();
+    for sample in [Some(1), None, Some(2)] {
+        let mut payload = payload(&budget, &["a"]);
+        payload.sample = sample;
+        let deadline = Instant::now() + PATIENCE;
+        queues
+            .admit(Transport::Grpc, tally(1), Some(payload), deadline)
+            .await
+            .unwrap();
+        eventually("it is settled", || queues.gauges()[0].1.payloads == 0).await;
+    }
+    let expected = [
+        "1 jaeger rejected: UNKNOWN: as scripted",
+        "2 jaeger delivered",
+    ];
+    assert_eq!(*heard.lock().unwrap(), expected);
+    exporter.drain(Instant::now() + PATIENCE).await;
+}
