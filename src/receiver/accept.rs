@@ -66,7 +66,7 @@ fn open(socket: TcpStream, peer: Peer, shared: &Arc<Shared>) {
     });
 }
 
-/// Without TCP_NODELAY small answers wait 40 ms for the peer's delayed acknowledgement.
+/// Without `TCP_NODELAY` small answers wait 40 ms for the peer's delayed acknowledgement.
 fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let socket = SockRef::from(socket);

@@ -138,13 +138,13 @@ impl Dialect {
 fn retry_delay() -> Duration {
     // `RandomState` draws its keys from the operating system once per thread and changes them with every use.
     let draw = RandomState::new().hash_one(());
-    let span = RETRY_AFTER_MAX - RETRY_AFTER_MIN;
+    let span = RETRY_AFTER_MAX.saturating_sub(RETRY_AFTER_MIN);
     let millis = draw % (u64::try_from(span.as_millis()).expect("it is a constant") + 1);
     RETRY_AFTER_MIN + Duration::from_millis(millis)
 }
 
-/// OTLP asks for RetryInfo where a retry is wanted and for BadRequest where the data is at fault (specification,
-/// "Failures"); RESOURCE_EXHAUSTED with RetryInfo would be a retryable answer.
+/// OTLP asks for RetryInfo where a retry is wanted and for `BadRequest` where the data is at fault (specification,
+/// "Failures"); `RESOURCE_EXHAUSTED` with RetryInfo would be a retryable answer.
 fn details(refusal: &Refusal, delay: Option<Duration>) -> ErrorDetails {
     match (refusal.reason, delay) {
         (_, Some(delay)) => ErrorDetails::with_retry_info(Some(delay)),

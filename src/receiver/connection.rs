@@ -65,10 +65,10 @@ pub(super) async fn run(mut socket: TcpStream, peer: Peer, shared: Arc<Shared>) 
     };
     match sniffed {
         Err(_elapsed) => {
-            debug!(peer = %peer.address, "closed a connection that did not say anything")
+            debug!(peer = %peer.address, "closed a connection that did not say anything");
         }
         Ok(Err(error)) => {
-            debug!(peer = %peer.address, %error, "a connection broke at its beginning")
+            debug!(peer = %peer.address, %error, "a connection broke at its beginning");
         }
         Ok(Ok(None)) => {} // a probe that only looks whether the port is open
         Ok(Ok(Some((Protocol::Tls, _)))) => {

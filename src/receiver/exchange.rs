@@ -1,7 +1,15 @@
 //! One request, from its head to its answer. Every way out of here is an answer or a counted refusal, also when the client
 //! goes away or the code panics.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{Request, Response, header::USER_AGENT, request::Parts};
 use hyper::body::Incoming;
@@ -11,6 +19,7 @@ use super::{
     Options, Peer, Shared,
     activity::{Activity, Busy},
     answer::{AnswerBody, Dialect},
+    arriving::Arriving,
     grpc, http as otlp_http,
     intake::Whole,
     refusals::Client,
@@ -37,6 +46,8 @@ struct Unanswered<'a> {
     shared: &'a Shared,
     client: Client,
     since: Instant,
+    /// The bytes of its body that have arrived.
+    bytes: AtomicU64,
     answered: bool,
 }
 
@@ -67,6 +78,7 @@ impl Exchange {
             shared,
             client,
             since,
+            bytes: AtomicU64::new(0),
             answered: false,
         };
         match route {
@@ -77,7 +89,7 @@ impl Exchange {
             }
             Ok(Route::Traces(misdirected)) => {
                 self.note_misdirected(&unanswered.client, misdirected);
-                let taking = CatchUnwind::new(self.take(dialect, &head, body, since));
+                let taking = CatchUnwind::new(self.take(&unanswered, &head, body));
                 let taken = taking.await.unwrap_or_else(|_panicked| Err(panicked()));
                 match taken {
                     Ok(receipt) => unanswered.accept(receipt),
@@ -90,12 +102,13 @@ impl Exchange {
     /// Collects the body and hands it over.
     async fn take(
         &self,
-        dialect: Dialect,
+        unanswered: &Unanswered<'_>,
         head: &Parts,
         body: Incoming,
-        since: Instant,
     ) -> Result<Receipt, Refusal> {
         let shared = &*self.shared;
+        let dialect = unanswered.client.dialect;
+        let body = Arriving::new(body, &unanswered.bytes);
         if shared.stopping.begun.is_cancelled() {
             return Err(shutting_down());
         }
@@ -104,8 +117,8 @@ impl Exchange {
             .requests
             .take(options.requests_max)
             .ok_or_else(|| too_many_requests(&options))?;
-        let room = self.room(&options, dialect, head, since);
-        let body_deadline = since + options.body_timeout;
+        let room = self.room(&options, dialect, head, unanswered.since);
+        let body_deadline = unanswered.since + options.body_timeout;
         let whole = tokio::select! {
             biased;
             whole = collect(dialect, head, body, &room) => whole?,
@@ -173,7 +186,7 @@ impl Exchange {
 async fn collect(
     dialect: Dialect,
     head: &Parts,
-    body: Incoming,
+    body: Arriving<'_>,
     room: &Room,
 ) -> Result<Whole, Refusal> {
     match dialect.transport() {
@@ -217,10 +230,15 @@ impl Unanswered<'_> {
     }
 
     fn refuse(self, refusal: &Refusal) -> Response<AnswerBody> {
-        self.shared.refusals.refuse(&self.client, refusal);
+        self.count(refusal);
         let response = self.client.dialect.refused(refusal);
         self.answered();
         response
+    }
+
+    fn count(&self, refusal: &Refusal) {
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        self.shared.refusals.refuse(&self.client, refusal, bytes);
     }
 
     fn answered(mut self) {
@@ -239,7 +257,7 @@ impl Drop for Unanswered<'_> {
                 Reason::Cancelled,
                 "the client went away before it was answered",
             );
-            self.shared.refusals.refuse(&self.client, &refusal);
+            self.count(&refusal);
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use http::HeaderMap;
-use hyper::body::Incoming;
 
 use super::{
+    arriving::Arriving,
     frame::{FrameReader, Part, Prefix},
-    intake::{Compression, Intake, Whole, next_chunk},
+    intake::{Compression, Intake, Whole},
     room::Room,
 };
 use crate::request::{Reason, Refusal};
@@ -25,13 +25,13 @@ const ANSWER_LEAD: Duration = Duration::from_millis(500);
 /// Collects the message of a call.
 pub(super) async fn collect(
     headers: &HeaderMap,
-    mut body: Incoming,
+    mut body: Arriving<'_>,
     room: &Room,
 ) -> Result<Whole, Refusal> {
     let encoding = encoding(headers)?;
     let mut frames = FrameReader::new(room.request_bytes_max);
     let mut intake = None;
-    while let Some(mut chunk) = next_chunk(&mut body).await? {
+    while let Some(mut chunk) = body.next().await? {
         while let Some(part) = frames.read(&mut chunk)? {
             match part {
                 Part::Prefix(prefix) => {

@@ -4,11 +4,10 @@ use http::{
     HeaderMap,
     header::{CONTENT_ENCODING, HeaderValue},
 };
-use http_body::Body;
-use hyper::body::Incoming;
 
 use super::{
-    intake::{Compression, Intake, Whole, next_chunk},
+    arriving::Arriving,
+    intake::{Compression, Intake, Whole},
     room::Room,
 };
 use crate::request::{Reason, Refusal};
@@ -16,25 +15,25 @@ use crate::request::{Reason, Refusal};
 /// Collects the body of a request.
 pub(super) async fn collect(
     headers: &HeaderMap,
-    mut body: Incoming,
+    mut body: Arriving<'_>,
     room: &Room,
 ) -> Result<Whole, Refusal> {
     let compression = compression(headers)?;
     let announced = announced(&body, room)?;
     // Nothing is claimed for a sender that sends nothing.
-    let first = next_chunk(&mut body).await?;
+    let first = body.next().await?;
     let mut intake = Intake::open(room, announced, compression).await?;
     let mut next = first;
     while let Some(chunk) = next {
         intake.push(&chunk).await?;
-        next = next_chunk(&mut body).await?;
+        next = body.next().await?;
     }
     intake.finish().await
 }
 
 /// The content length, where there is one.
-fn announced(body: &Incoming, room: &Room) -> Result<Option<usize>, Refusal> {
-    let Some(bytes) = body.size_hint().exact() else {
+fn announced(body: &Arriving<'_>, room: &Room) -> Result<Option<usize>, Refusal> {
+    let Some(bytes) = body.announced() else {
         return Ok(None);
     };
     match usize::try_from(bytes) {

@@ -4,8 +4,6 @@
 //! announced beyond the first claim, only because of what has arrived.
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 
 use super::{
     gunzip::{Corrupt, Gunzip, Progress, STATE_BYTES},
@@ -161,36 +159,4 @@ impl<'a> Intake<'a> {
 
 fn corrupt(corrupt: Corrupt) -> Refusal {
     Refusal::new(Reason::Malformed, corrupt.to_string())
-}
-
-/// The next bytes of a body; `None` at its end. Trailers are ignored: OTLP has none.
-pub(super) async fn next_chunk(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
-    while let Some(frame) = body.frame().await {
-        if let Ok(chunk) = frame.map_err(|error| interrupted(&error))?.into_data() {
-            return Ok(Some(chunk));
-        }
-    }
-    Ok(None)
-}
-
-/// A body breaks off because its sender went away, or because HTTP's own framing of it is wrong.
-fn interrupted(error: &hyper::Error) -> Refusal {
-    let framing = std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<std::io::Error>())
-        .is_some_and(|error| {
-            matches!(
-                error.kind(),
-                std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData
-            )
-        });
-    if framing {
-        return Refusal::new(
-            Reason::Malformed,
-            "the chunked encoding of the body is broken",
-        );
-    }
-    Refusal::new(
-        Reason::Cancelled,
-        "the client went away before its request was whole",
-    )
 }

@@ -8,6 +8,7 @@
 mod accept;
 mod activity;
 mod answer;
+mod arriving;
 mod connection;
 mod exchange;
 mod frame;
@@ -81,7 +82,7 @@ struct Peer {
 
 impl Receivers {
     /// Serves listeners that are already bound, each named by what its port is meant for, until `stop`. Then: health says
-    /// NOT_SERVING, listeners close, those who wait for room are refused, HTTP/2 connections get GOAWAY, open bodies one
+    /// `NOT_SERVING`, listeners close, those who wait for room are refused, HTTP/2 connections get GOAWAY, open bodies one
     /// second. Returns when the last connection is closed, [`stopping::DRAIN_MAX`] after `stop` at the latest.
     pub async fn serve(self, listeners: Vec<(TcpListener, Transport)>, stop: CancellationToken) {
         let shared = Arc::new(Shared {

@@ -1,6 +1,6 @@
 //! Counts and logs what is refused, in one call: every refusal is counted, a few lines in a while are logged.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
 use http::HeaderValue;
 use tokio::time::Instant;
@@ -80,6 +80,12 @@ impl Turned {
 impl Refusals {
     /// Nothing refused yet.
     pub(super) fn new(metrics: Metrics) -> Self {
+        for transport in Transport::ALL {
+            for reason in Reason::ALL {
+                let label = reason.row().label;
+                metrics.expect_refusal(transport, &code(transport, reason), label);
+            }
+        }
         let limit = |_| LogLimit::new(LOG_LINES, LOG_PERIOD);
         Self {
             metrics,
@@ -89,22 +95,21 @@ impl Refusals {
         }
     }
 
-    /// Counts and logs a request that is refused.
-    pub(super) fn refuse(&self, client: &Client, refusal: &Refusal) {
+    /// Counts and logs a request that is refused, of which `bytes` of the body had arrived.
+    pub(super) fn refuse(&self, client: &Client, refusal: &Refusal, bytes: u64) {
         let row = refusal.reason.row();
         let transport = client.dialect.transport();
-        let code = match transport {
-            Transport::Grpc => code_name(row.code).into(),
-            Transport::Http => row.status.to_string(),
-        };
+        let code = code(transport, refusal.reason);
         self.metrics.refused(transport, &code, row.label);
-        let limit = pick(&self.by_reason, &Reason::ALL, refusal.reason);
+        self.metrics
+            .refused_bytes(transport, &code, row.label, bytes);
+        let limit = pick(&self.by_reason, &Reason::ALL, &refusal.reason);
         if let Some(held_back) = limit.pass(Instant::now()) {
             warn!(
                 peer = %client.peer,
                 agent = agent(client.agent.as_ref()),
                 transport = transport.label(),
-                code,
+                code = &*code,
                 reason = row.label,
                 detail = refusal.message_to_send(),
                 held_back,
@@ -139,7 +144,7 @@ impl Refusals {
     /// Counts a request that is taken although it came the wrong way.
     pub(super) fn misdirected(&self, client: &Client, kind: Misdirected) {
         self.metrics.misdirected(kind);
-        let limit = pick(&self.misdirected, &MISDIRECTED, kind);
+        let limit = pick(&self.misdirected, &MISDIRECTED, &kind);
         if let Some(held_back) = limit.pass(Instant::now()) {
             info!(
                 peer = %client.peer,
@@ -153,15 +158,15 @@ impl Refusals {
 
     /// Whether to log this kind of connection now, and how many lines were held back.
     pub(super) fn pass(&self, turned: Turned) -> Option<u64> {
-        pick(&self.turned, &Turned::ALL, turned).pass(Instant::now())
+        pick(&self.turned, &Turned::ALL, &turned).pass(Instant::now())
     }
 }
 
 /// The limit that stands where `kind` stands in `kinds`.
-fn pick<'a, K: PartialEq>(limits: &'a [LogLimit], kinds: &[K], kind: K) -> &'a LogLimit {
+fn pick<'a, K: PartialEq>(limits: &'a [LogLimit], kinds: &[K], kind: &K) -> &'a LogLimit {
     let index = kinds
         .iter()
-        .position(|known| *known == kind)
+        .position(|known| known == kind)
         .expect("the list of kinds is complete");
     &limits[index]
 }
@@ -172,6 +177,14 @@ fn agent(header: Option<&HeaderValue>) -> String {
         let end = bytes.len().min(AGENT_BYTES_MAX);
         String::from_utf8_lossy(&bytes[..end]).into_owned()
     })
+}
+
+/// The label `code`.
+fn code(transport: Transport, reason: Reason) -> Cow<'static, str> {
+    match transport {
+        Transport::Grpc => code_name(reason.row().code).into(),
+        Transport::Http => reason.row().status.to_string().into(),
+    }
 }
 
 /// A gRPC code as the specification spells it.

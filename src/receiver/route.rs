@@ -187,145 +187,129 @@ fn shown(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn check(head: (Version, &str, &str, &str), expected: (Dialect, Result<Route, Reason>)) {
-        let (version, method, path, content_type) = head;
-        let mut request = http::Request::builder()
-            .version(version)
-            .method(method)
-            .uri(path);
-        if !content_type.is_empty() {
+    const PB: &str = otlp::PROTOBUF;
+    const NONE: &str = "";
+
+    /// The dialect and the route of a request; no content type is the empty one.
+    fn routed(
+        version: Version,
+        line: &str,
+        content_type: &str,
+    ) -> (Dialect, Result<Route, Reason>) {
+        let (method, path) = line.split_once(' ').unwrap();
+        let mut request = http::Request::builder();
+        if content_type != NONE {
             request = request.header(CONTENT_TYPE, content_type);
         }
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        let (dialect, found) = route(&parts);
-        assert_eq!(
-            (dialect, found.map_err(|refusal| refusal.reason)),
-            expected,
-            "{head:?}"
-        );
+        let request = request.version(version).method(method).uri(path);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let (dialect, route) = route(&head);
+        (dialect, route.map_err(|refusal| refusal.reason))
     }
-
-    const H1: Version = Version::HTTP_11;
-    const H2: Version = Version::HTTP_2;
 
     #[test]
     fn http_paths_methods_and_types() {
-        use Dialect::{Json, Protobuf};
-        let pb = otlp::PROTOBUF;
-        let plain = Ok(Route::Traces(None));
-        let wrong = |kind| Ok(Route::Traces(Some(kind)));
-        for version in [H1, H2] {
-            check((version, "POST", "/v1/traces", pb), (Protobuf, plain));
-            check(
-                (
-                    version,
-                    "POST",
-                    "/v1/traces?a=b",
-                    "Application/X-Protobuf; charset=utf-8",
-                ),
-                (Protobuf, plain),
-            );
-            check(
-                (version, "POST", "/v1/traces/", pb),
-                (Protobuf, wrong(Misdirected::TrailingSlash)),
-            );
-            check(
-                (version, "POST", "/", pb),
-                (Protobuf, wrong(Misdirected::RootPath)),
-            );
-            check(
-                (version, "POST", "/v1/traces/v1/traces", pb),
-                (Protobuf, wrong(Misdirected::DoubledPath)),
-            );
-            check(
-                (version, "POST", "/v1/trace", pb),
-                (Protobuf, Err(Reason::UnknownPath)),
-            );
-            check(
-                (version, "POST", "/v1/traces/v1/traces/v1/traces", pb),
-                (Protobuf, Err(Reason::UnknownPath)),
-            );
-            check(
-                (version, "POST", "/v1/metrics", pb),
-                (Protobuf, Err(Reason::OtherSignal)),
-            );
-            check(
-                (version, "GET", "/v1/logs", otlp::JSON),
-                (Json, Err(Reason::OtherSignal)),
-            );
-            for method in ["GET", "PUT", "OPTIONS", "HEAD", "BREW"] {
-                check(
-                    (version, method, "/v1/traces", ""),
-                    (Json, Err(Reason::WrongMethod)),
-                );
-                check(
-                    (version, method, "/", pb),
-                    (Protobuf, Err(Reason::WrongMethod)),
-                );
-            }
-            for unknown in [
-                "",
+        let cases = [
+            ("POST /v1/traces", PB, Ok(None)),
+            ("POST /v1/traces?a=b", PB, Ok(None)),
+            ("POST /v1/traces", "Application/X-Protobuf; a=b", Ok(None)),
+            ("POST /v1/traces/", PB, Ok(Some(Misdirected::TrailingSlash))),
+            ("POST /", PB, Ok(Some(Misdirected::RootPath))),
+            (
+                "POST /v1/traces/v1/traces",
+                PB,
+                Ok(Some(Misdirected::DoubledPath)),
+            ),
+            (
+                "POST /v1/traces/v1/traces/v1/traces",
+                PB,
+                Err(Reason::UnknownPath),
+            ),
+            ("POST /v1/trace", PB, Err(Reason::UnknownPath)),
+            ("GET /metrics", NONE, Err(Reason::UnknownPath)),
+            ("POST /v1/metrics", PB, Err(Reason::OtherSignal)),
+            ("GET /v1/logs", otlp::JSON, Err(Reason::OtherSignal)),
+            ("GET /v1/traces", NONE, Err(Reason::WrongMethod)),
+            ("PUT /", PB, Err(Reason::WrongMethod)),
+            ("OPTIONS /v1/traces", NONE, Err(Reason::WrongMethod)),
+            ("BREW /v1/traces", PB, Err(Reason::WrongMethod)),
+            ("POST /v1/traces", NONE, Err(Reason::UnknownContentType)),
+            (
+                "POST /v1/traces",
                 "text/plain",
+                Err(Reason::UnknownContentType),
+            ),
+            (
+                "POST /v1/traces",
                 otlp::JSON,
+                Err(Reason::UnknownContentType),
+            ),
+            (
+                "POST /v1/traces",
                 "application/grpc-web",
-                "application/grpc-web+proto",
-            ] {
-                check(
-                    (version, "POST", "/v1/traces", unknown),
-                    (Json, Err(Reason::UnknownContentType)),
+                Err(Reason::UnknownContentType),
+            ),
+        ];
+        for version in [Version::HTTP_11, Version::HTTP_2] {
+            for (line, content_type, expected) in cases {
+                let (dialect, route) = routed(version, line, content_type);
+                assert_eq!(route, expected.map(Route::Traces), "{line} {content_type}");
+                let protobuf = content_type.to_lowercase().starts_with(PB);
+                assert_eq!(
+                    dialect == Dialect::Protobuf,
+                    protobuf,
+                    "{line} {content_type}"
                 );
             }
-            check(
-                (version, "POST", otlp::TRACES_METHOD, "text/plain"),
-                (Json, Err(Reason::UnknownContentType)),
-            );
-            check(
-                (version, "POST", otlp::TRACES_METHOD, pb),
-                (Protobuf, Err(Reason::UnknownContentType)),
-            );
         }
-        check(
-            (H1, "POST", otlp::TRACES_METHOD, otlp::GRPC),
-            (Json, Err(Reason::UnknownContentType)),
-        );
     }
 
     #[test]
     fn grpc_methods() {
-        use Dialect::Grpc;
+        let traces = format!("POST {}", otlp::TRACES_METHOD);
         for content_type in [
             "application/grpc",
             "application/grpc+proto",
             "Application/gRPC; a=b",
         ] {
-            check(
-                (H2, "POST", otlp::TRACES_METHOD, content_type),
-                (Grpc, Ok(Route::Traces(None))),
+            let found = routed(Version::HTTP_2, &traces, content_type);
+            assert_eq!(
+                found,
+                (Dialect::Grpc, Ok(Route::Traces(None))),
+                "{content_type}"
             );
         }
-        check(
-            (H2, "POST", "/grpc.health.v1.Health/Check", otlp::GRPC),
-            (Grpc, Ok(Route::Health)),
-        );
-        check(
-            (H2, "GET", otlp::TRACES_METHOD, otlp::GRPC),
-            (Grpc, Err(Reason::WrongMethod)),
-        );
-        check(
-            (H2, "POST", otlp::METRICS_METHOD, otlp::GRPC),
-            (Grpc, Err(Reason::OtherSignal)),
-        );
-        check(
-            (H2, "POST", otlp::LOGS_METHOD, otlp::GRPC),
-            (Grpc, Err(Reason::OtherSignal)),
-        );
-        check(
-            (H2, "POST", "/v1/traces", otlp::GRPC),
-            (Grpc, Err(Reason::UnknownPath)),
-        );
-        check(
-            (H2, "POST", "/a.B/C", otlp::GRPC),
-            (Grpc, Err(Reason::UnknownPath)),
+        let metrics = format!("POST {}", otlp::METRICS_METHOD);
+        let logs = format!("POST {}", otlp::LOGS_METHOD);
+        let cases = [
+            ("POST /grpc.health.v1.Health/Check", Ok(Route::Health)),
+            ("GET /grpc.health.v1.Health/Check", Err(Reason::WrongMethod)),
+            (&metrics, Err(Reason::OtherSignal)),
+            (&logs, Err(Reason::OtherSignal)),
+            ("POST /v1/traces", Err(Reason::UnknownPath)),
+            ("POST /a.B/C", Err(Reason::UnknownPath)),
+        ];
+        for (line, expected) in cases {
+            let found = routed(Version::HTTP_2, line, otlp::GRPC);
+            assert_eq!(found, (Dialect::Grpc, expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_grpc_path_takes_nothing_but_grpc() {
+        let line = format!("POST {}", otlp::TRACES_METHOD);
+        let refused = Err(Reason::UnknownContentType);
+        for content_type in [NONE, PB, "text/plain"] {
+            assert_eq!(
+                routed(Version::HTTP_2, &line, content_type).1,
+                refused,
+                "{content_type}"
+            );
+        }
+        // gRPC needs HTTP/2.
+        assert_eq!(
+            routed(Version::HTTP_11, &line, otlp::GRPC),
+            (Dialect::Json, refused)
         );
     }
 }

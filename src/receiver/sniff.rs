@@ -24,7 +24,7 @@ const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const TLS_HANDSHAKE: u8 = 0x16;
 
 /// The alert that ends a TLS handshake: record type 21, version 3.1 as in a first record, two bytes, fatal,
-/// handshake_failure (RFC 8446, 5.1 and 6).
+/// `handshake_failure` (RFC 8446, 5.1 and 6).
 pub(super) const TLS_ALERT: [u8; 7] = [21, 3, 1, 0, 2, 2, 40];
 
 /// Which protocol a connection speaks.

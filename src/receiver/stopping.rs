@@ -7,7 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::health::Health;
 
-/// Watchers of `grpc.health.v1` hear NOT_SERVING this long before GOAWAY. h2 sends GOAWAY ahead of everything queued, so
+/// Watchers of `grpc.health.v1` hear `NOT_SERVING` this long before GOAWAY. h2 sends GOAWAY ahead of everything queued, so
 /// only time can order the two; chosen by eye, a tenth of what open bodies get.
 const HEALTH_LEAD: Duration = Duration::from_millis(100);
 

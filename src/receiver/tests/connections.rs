@@ -1,0 +1,144 @@
+//! Connections: how many, who pays for their windows, TLS on a plain port, health, and limits that change.
+
+use std::sync::Arc;
+
+use tonic::Code;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use super::{
+    Setup, UnderTest,
+    client::{GrpcClient, HttpClient, frame, grpc, http_traces},
+    spans,
+};
+use crate::{budget::Use, metrics::Transport, otlp, receiver::sniff::TLS_ALERT};
+
+#[tokio::test]
+async fn tls_on_a_plain_port_is_recognised() {
+    let relay = UnderTest::start().await;
+    let client_hello = [&[0x16, 3, 1, 0, 200, 1][..], &[0; 199]].concat();
+    for port in relay.ports() {
+        let mut client = HttpClient::connect(port).await;
+        client.send(&client_hello).await;
+        assert_eq!(client.closed().await, TLS_ALERT);
+    }
+    assert_eq!(
+        relay.sample("otlp_relay_misdirected_total{kind=\"tls_on_plain_port\"}"),
+        2
+    );
+    assert_eq!(relay.refused(Transport::Grpc, "closed", "tls"), 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn connections_have_a_maximum() {
+    let mut setup = Setup::default();
+    setup.options.connections_max = 2;
+    let relay = setup.start().await;
+    let mut first = GrpcClient::connect(relay.grpc).await;
+    let second = GrpcClient::connect(relay.http).await;
+    first.ready().await;
+    relay
+        .until("both are charged", |relay| {
+            relay.budget.used(Use::Windows) > 1 << 20
+        })
+        .await;
+
+    let mut third = HttpClient::connect(relay.grpc).await;
+    assert!(third.closed().await.is_empty());
+    assert_eq!(relay.refused(Transport::Grpc, "closed", "connections"), 1);
+
+    drop(second);
+    relay
+        .until("one is gone", |relay| {
+            relay.budget.used(Use::Windows) == 1 << 20
+        })
+        .await;
+    relay.until_taken(&spans(1)).await;
+    let mut call = first.export(&[]).await;
+    call.send(frame(0, &spans(1)), true);
+    assert_eq!(call.answer().await.code(), Code::Ok);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn without_room_for_a_window_a_connection_is_closed() {
+    let relay = UnderTest::start().await;
+    let free = relay.budget.total() - relay.options.load().request_bytes_max;
+    let taken = relay.budget.try_claim(free - 1, Use::Queues).unwrap();
+    let mut client = HttpClient::connect(relay.http).await;
+    client.socket.set_zero_linger().unwrap();
+    client.send(b"POST /").await;
+    client.closed().await;
+    relay
+        .until("it is counted", |relay| {
+            relay.refused(Transport::Http, "closed", "windows") == 1
+        })
+        .await;
+    drop(taken);
+    assert_eq!(http_traces(relay.http, &[], &spans(1)).await.status, 200);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn limits_of_http2_are_announced() {
+    let mut setup = Setup::default();
+    setup.options.streams_max = 3;
+    let relay = setup.start().await;
+    let mut client = GrpcClient::connect(relay.grpc).await;
+    client.ready().await;
+    assert_eq!(client.max_streams(), 3);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn new_limits_hold_for_the_next_request() {
+    let relay = UnderTest::start().await;
+    let mut client = GrpcClient::connect(relay.grpc).await;
+    for (request_bytes_max, code) in [(1000, Code::Ok), (10, Code::ResourceExhausted)] {
+        let mut options = (**relay.options.load()).clone();
+        options.request_bytes_max = request_bytes_max;
+        relay.options.store(Arc::new(options));
+        let mut call = client.export(&[]).await;
+        call.send(frame(0, &spans(2)), true);
+        assert_eq!(call.answer().await.code(), code);
+    }
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn health_is_told_on_both_ports() {
+    let relay = UnderTest::start().await;
+    for port in relay.ports() {
+        let channel = tonic::transport::Endpoint::from_shared(format!("http://{port}")).unwrap();
+        let mut health = HealthClient::new(channel.connect().await.unwrap());
+        for (service, expected) in [
+            ("", Ok(ServingStatus::Serving)),
+            (otlp::TRACES_SERVICE, Ok(ServingStatus::Serving)),
+            ("unknown", Err(Code::NotFound)),
+        ] {
+            let request = HealthCheckRequest {
+                service: service.into(),
+            };
+            let answer = health.check(request).await;
+            let found = answer
+                .map(|answer| answer.into_inner().status)
+                .map_err(|status| status.code());
+            assert_eq!(found, expected.map(i32::from), "{service:?}");
+        }
+    }
+    // Too long to be the name of a service, and an unknown method of the health service.
+    let mut client = GrpcClient::connect(relay.grpc).await;
+    for (method, body) in [("Check", frame(0, &[0; 5000])), ("Shut", frame(0, &[]))] {
+        let path = format!("/grpc.health.v1.Health/{method}");
+        let mut call = client.begin(super::client::grpc_request(&path, &[])).await;
+        call.send(body, true);
+        assert_ne!(call.answer().await.code(), Code::Ok, "{method}");
+    }
+    assert_eq!(
+        grpc(relay.grpc, &[], frame(0, &spans(1))).await.code(),
+        Code::Ok
+    );
+    relay.finish().await;
+}
