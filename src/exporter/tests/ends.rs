@@ -188,3 +188,37 @@ async fn the_trace_store_hears_what_became_of_its_samples() {
     assert_eq!(*heard.lock().unwrap(), expected);
     exporter.drain(Instant::now() + PATIENCE).await;
 }
+
+#[tokio::test]
+async fn a_fault_in_the_task_costs_what_it_held_and_is_started_again() {
+    let backend = FakeBackend::start().await;
+    let metrics = Metrics::default();
+    let queues = Queues::new(metrics.ledger().clone());
+    let context = Context {
+        queues: queues.clone(),
+        metrics: metrics.clone(),
+        resolver: Resolver::System,
+        tasks: TaskTracker::new(),
+        on_verdict: Some(Arc::new(|_, _: &Arc<str>, _: &str| {
+            panic!("a fault, on purpose")
+        })),
+    };
+    let exporter = Exporter::spawn(quick(&backend, Protocol::Grpc), context).unwrap();
+    let budget = budget();
+    for sample in [Some(1), None] {
+        let mut payload = payload(&budget, &["a"]);
+        payload.sample = sample;
+        let deadline = Instant::now() + PATIENCE;
+        queues
+            .admit(Transport::Grpc, tally(1), Some(payload), deadline)
+            .await
+            .unwrap();
+        eventually("it is settled", || queues.gauges()[0].1.payloads == 0).await;
+    }
+    let summary = exporter.drain(Instant::now() + PATIENCE).await;
+    assert_eq!(summary.lost, 0, "the drain lost nothing");
+    let totals = metrics.ledger().totals();
+    assert_eq!(totals.imbalance(), None);
+    let account = &totals.destinations["jaeger"];
+    assert_eq!((account.exported, account.lost[&Loss::Internal]), (1, 1));
+}
