@@ -299,6 +299,12 @@ impl Admission {
         self.line.len()
     }
 
+    /// Whether the front of the line has room and yet stands there.
+    #[cfg(test)]
+    pub(super) fn is_stalled(&self) -> bool {
+        self.front_with_room().is_some()
+    }
+
     fn required(&self) -> impl Iterator<Item = &Account> {
         self.accounts
             .values()

@@ -126,6 +126,11 @@ impl Queues {
     }
 
     #[cfg(test)]
+    pub(super) fn is_stalled(&self) -> bool {
+        self.shared.lock().is_stalled()
+    }
+
+    #[cfg(test)]
     pub(super) fn line_length(&self) -> usize {
         self.shared.lock().line_length()
     }

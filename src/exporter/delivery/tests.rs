@@ -662,6 +662,29 @@ async fn not_allowed_costs_one_batch_then_probes_until_one_arrives() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_outage_in_between_does_not_let_verdicts_settle_again() {
+    let mut desk = Desk::new(|options| {
+        one_by_one(options);
+        options.batch.spans = 1;
+    });
+    for _ in 0..20 {
+        desk.push(&["a"]).await;
+    }
+    while let Some(sent) = desk.sent() {
+        desk.answer(&sent, http(500));
+    }
+    assert_eq!(desk.account(), (0, 8, 0, 12));
+    for outcome in [reset(), http(500), throttle(Duration::ZERO), http(500)] {
+        desk.wake().await;
+        let probe = desk.expect(&["a"]);
+        desk.answer(&probe, outcome);
+        assert!(desk.is_down());
+    }
+    assert_eq!(desk.account(), (0, 8, 0, 12));
+    desk.close();
+}
+
 // === down ===
 
 #[tokio::test(start_paused = true)]

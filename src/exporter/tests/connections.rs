@@ -169,3 +169,22 @@ async fn a_name_that_does_not_resolve_is_an_outage() {
 async fn start_again(address: SocketAddr) -> FakeBackend {
     FakeBackend::start_at(address).await
 }
+
+#[tokio::test]
+async fn a_peer_that_reads_nothing_holds_no_task() {
+    for protocol in [Protocol::Grpc, Protocol::Http] {
+        let (address, _mute) = mute_at((FIRST, 0).into()).await;
+        let mut options = options(&format!("http://{address}"));
+        options.protocol = protocol;
+        options.batch.delay = Duration::ZERO;
+        options.timeout = Duration::from_millis(100);
+        options.queue.bytes_max = 1 << 30;
+        let rig = Rig::start(options);
+        let name = "n".repeat(10_000);
+        rig.push(&[name.as_str(); 300]).await;
+        eventually("it is down", || rig.exporter.status().down.is_some()).await;
+        rig.exporter.drain(Instant::now()).await;
+        let account = rig.finish().await;
+        assert_eq!(account.lost[&crate::metrics::Loss::Shutdown], 300);
+    }
+}

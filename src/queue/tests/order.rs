@@ -130,6 +130,7 @@ impl Scene {
             self.taken
         );
         assert_eq!(self.house.queues.line_length(), self.waiting.len());
+        assert!(!self.house.queues.is_stalled(), "no wake-up was lost");
         assert_eq!(self.house.ledger.totals().imbalance(), None);
     }
 }
@@ -153,7 +154,7 @@ proptest! {
                 prop_assert!(!grew || after.bytes <= after.bytes_max || after.payloads == 1);
             }
         }
-        // Once all is delivered, whoever still waits is taken: no wake-up was lost.
+        // Once all is delivered, nobody waits any more.
         while scene.queues.iter().any(|queue| queue.gauges().payloads > 0) {
             scene.play(Step::Deliver(0));
             scene.play(Step::Deliver(1));
