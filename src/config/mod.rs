@@ -1,1 +1,303 @@
 //! The configuration: defaults, file and environment merged, validated as a whole, handed to each stage as its options.
+//!
+//! Only this room reads files and the environment, and only through [`Surroundings`]: loading the same files with the
+//! same environment gives the same answer, at the start and at every reload. All mistakes are reported at once.
+
+pub mod collector;
+mod destination;
+mod files;
+mod listen;
+mod memory;
+mod merge;
+mod otel;
+mod print;
+mod schema;
+mod settings;
+mod sources;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    admin,
+    document::{Findings, Node, Value},
+    enrichment::Enricher,
+    exporter,
+    metrics::CollectorNames,
+    receiver,
+    sampling::{Randomness, Sampler},
+    store,
+};
+
+pub use destination::host_and_port;
+pub use listen::LISTEN_HOST_VARIABLE;
+pub use schema::{Key, Kind, Preset, keys};
+pub use settings::STORE_NAME;
+pub use sources::{Surroundings, USUAL_FILES};
+
+use files::Files;
+use listen::ListenHost;
+use settings::{Setting, Settings};
+
+/// A valid configuration. Its `Debug` shows no secret.
+pub struct Config {
+    /// What the receivers are told.
+    pub receivers: receiver::Options,
+    /// The bytes of telemetry the process may hold.
+    pub budget_bytes: usize,
+    /// The policies, compiled.
+    pub sampler: Arc<Sampler>,
+    /// The edits, compiled.
+    pub enricher: Arc<Enricher>,
+    /// The destinations in the order of the file; without any the embedded store is the only one.
+    pub destinations: Vec<exporter::Options>,
+    /// What the admin server is told.
+    pub admin: admin::Options,
+    /// What the embedded trace store is told.
+    pub store: store::Options,
+    /// How long the queues may take to drain at shutdown.
+    pub shutdown_deadline: Duration,
+    /// How the Collector's metric names are spelled.
+    pub collector_names: CollectorNames,
+    /// How log lines are written.
+    pub log: Log,
+    /// The configuration file; `None`: built-in defaults.
+    pub file: Option<PathBuf>,
+    /// The files whose content decides: when one changes, the configuration is loaded again.
+    pub watched: Vec<PathBuf>,
+    /// What is worth a line although it stops nothing.
+    pub warnings: Findings,
+    settings: Settings,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// As what.
+    pub format: LogFormat,
+    /// From which level on.
+    pub level: tracing::Level,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Loads `file`, or the first of [`USUAL_FILES`] that exists, or the built-in defaults, with the environment over it.
+/// The error holds everything that was found, at least one mistake among it.
+pub fn load(file: Option<&Path>, around: &Surroundings<'_>) -> Result<Config, Findings> {
+    let mut findings = Findings::default();
+    let config = read(file, around, &mut findings);
+    findings.sort();
+    match config {
+        Some(mut config) if !findings.any_mistake() => {
+            config.warnings = findings;
+            Ok(config)
+        }
+        _ => {
+            debug_assert!(findings.any_mistake(), "what is missing has been reported");
+            Err(findings)
+        }
+    }
+}
+
+/// What a reload cannot change: mistakes that say "needs a restart".
+pub fn restart_needed(old: &Config, new: &Config) -> Findings {
+    let mut findings = Findings::default();
+    let mut changed = |path: &str| {
+        let message = "changed, which needs a restart";
+        findings.mistake(&new.settings.place(path), path, message);
+    };
+    for path in listen::LISTENERS {
+        if old.settings.listen(path) != new.settings.listen(path) {
+            changed(path);
+        }
+    }
+    if old.budget_bytes != new.budget_bytes {
+        changed("budget.bytes");
+    }
+    findings
+}
+
+impl Config {
+    /// The configuration in force as YAML: every default filled in, secrets masked. It loads again to the same.
+    pub fn to_yaml(&self) -> String {
+        print::print(&self.settings)
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("file", &self.file)
+            .field("settings", &self.to_yaml())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Every part is read before any is missed, so that all their mistakes are reported.
+fn read(
+    named: Option<&Path>,
+    around: &Surroundings<'_>,
+    findings: &mut Findings,
+) -> Option<Config> {
+    let written = sources::read_configuration(named, around, findings)?;
+    let tree = merge::merge(written.root, around, findings);
+    let host = ListenHost::read(around, findings);
+    let mut settings = Settings::read(&tree, &host, findings);
+    memory::check(&mut settings, around, findings);
+    listen::check(&settings, around, findings);
+    let mut files = Files::new(around, written.path.as_deref());
+    let destinations = destination::Reading {
+        settings: &mut settings,
+        around,
+        files: &mut files,
+        findings,
+    }
+    .all();
+    let sampler = sampler(&settings, around, &mut files, findings);
+    let enricher = enricher(&settings, &mut files, findings);
+    let admin = admin(&settings, &mut files, findings);
+    let store = store(&settings, findings);
+    Some(Config {
+        receivers: receivers(&settings)?,
+        budget_bytes: settings.bytes("budget.bytes")?,
+        sampler: Arc::new(sampler?),
+        enricher: Arc::new(enricher?),
+        destinations: destinations?,
+        admin: admin?,
+        store: store?,
+        shutdown_deadline: settings.duration("shutdown.deadline")?,
+        collector_names: collector_names(&settings)?,
+        log: log(&settings)?,
+        file: written.path,
+        watched: files.watched(),
+        warnings: Findings::default(),
+        settings,
+    })
+}
+
+fn receivers(settings: &Settings) -> Option<receiver::Options> {
+    Some(receiver::Options {
+        grpc_listen: settings.listen("receivers.grpc.listen")?,
+        http_listen: settings.listen("receivers.http.listen")?,
+        request_bytes_max: settings.bytes("receivers.request_bytes_max")?,
+        connections_max: settings.integer("receivers.connections_max")?,
+        streams_max: settings.integer("receivers.streams_max")?,
+        requests_max: settings.integer("receivers.requests_max")?,
+        header_timeout: settings.duration("receivers.header_timeout")?,
+        body_timeout: settings.duration("receivers.body_timeout")?,
+        idle_timeout: settings.duration("receivers.idle_timeout")?,
+        wait_max: settings.duration("queue.wait_max")?,
+    })
+}
+
+fn admin(
+    settings: &Settings,
+    files: &mut Files<'_>,
+    findings: &mut Findings,
+) -> Option<admin::Options> {
+    let token = files.optional(settings, "admin.token_file", findings, Files::secret_text)?;
+    Some(admin::Options {
+        listen: settings.listen("admin.listen")??,
+        allowed_hosts: settings.texts("admin.allowed_hosts")?.to_vec(),
+        token,
+    })
+}
+
+fn store(settings: &Settings, findings: &mut Findings) -> Option<store::Options> {
+    let path = "store.bytes_max";
+    let bytes_max = settings.bytes(path)?;
+    if bytes_max == 0 && settings.destinations.is_empty() {
+        let message = "0 turns the embedded trace store off, and it is the only destination; \
+            name a destination, or give the store some bytes";
+        findings.mistake(&settings.place(path), path, message);
+    }
+    Some(store::Options { bytes_max })
+}
+
+/// The policies of the policy file, compiled; without one everything is kept.
+fn sampler(
+    settings: &Settings,
+    around: &Surroundings<'_>,
+    files: &mut Files<'_>,
+    findings: &mut Findings,
+) -> Option<Sampler> {
+    let randomness = match settings.text("sampling.randomness") {
+        Some("hash") => Randomness::Hash,
+        _ => Randomness::Auto,
+    };
+    let hash_seed = settings.integer("sampling.hash_seed").unwrap_or_default();
+    let document = |files: &mut Files<'_>, named: files::Named<'_>, findings: &mut Findings| {
+        let bytes = files.read(named, findings)?;
+        let mut root = sources::read_document(&files.locate(named.path), bytes, findings)?;
+        sources::expand(&mut root, around, findings);
+        Some(root)
+    };
+    let root = files.optional(settings, "sampling.policy_file", findings, document)?;
+    Some(match root {
+        Some(root) => Sampler::read(&root, randomness, hash_seed, findings),
+        None => Sampler::keep_all(),
+    })
+}
+
+/// The edits, compiled.
+fn enricher(
+    settings: &Settings,
+    files: &mut Files<'_>,
+    findings: &mut Findings,
+) -> Option<Enricher> {
+    let key = "enrichment_hash_key_file";
+    let hash_key = files.optional(settings, key, findings, Files::secret);
+    let Setting::Edits(edits) = settings.get("enrichment")? else {
+        return None;
+    };
+    let edits = if edits.value == Value::Null {
+        // `enrichment:` and nothing below it: everything there is a comment.
+        &Node {
+            value: Value::List(Vec::new()),
+            place: edits.place.clone(),
+        }
+    } else {
+        edits
+    };
+    // A key file that cannot be read has been reported; the edits are not to say the same again.
+    let unread = hash_key.is_none().then_some(&b"unread"[..]);
+    let hash_key = hash_key.flatten();
+    Some(Enricher::read(
+        edits,
+        "enrichment",
+        hash_key.as_deref().or(unread),
+        findings,
+    ))
+}
+
+fn collector_names(settings: &Settings) -> Option<CollectorNames> {
+    Some(match settings.text("metrics.collector_names")? {
+        "plain" => CollectorNames::Plain,
+        "both" => CollectorNames::Both,
+        "off" => CollectorNames::Off,
+        _ => CollectorNames::Total,
+    })
+}
+
+fn log(settings: &Settings) -> Option<Log> {
+    let format = match settings.text("log.format")? {
+        "json" => LogFormat::Json,
+        _ => LogFormat::Text,
+    };
+    let level = settings.text("log.level")?.parse().ok()?;
+    Some(Log { format, level })
+}
+
+#[cfg(test)]
+mod tests;

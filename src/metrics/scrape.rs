@@ -13,10 +13,6 @@ use super::{
 };
 use crate::budget::{Budget, Use};
 
-/// The bytes of a payload in `otelcol_exporter_queue_capacity` while the queue is empty: 512 spans of 381 B, what SDKs send
-/// by default.
-const PAYLOAD_BYTES_TYPICAL: u64 = 195_072;
-
 /// How full is what is bounded.
 #[derive(Clone, Debug, Default)]
 pub struct Levels {
@@ -35,6 +31,8 @@ pub struct QueueLevel {
     pub destination: Arc<str>,
     /// Payloads in it.
     pub payloads: u64,
+    /// Payloads of their present mean size that it takes at most.
+    pub payloads_max: u64,
     /// Spans in it.
     pub spans: u64,
     /// Bytes in it.
@@ -184,15 +182,6 @@ impl Levels {
 }
 
 impl QueueLevel {
-    /// The payloads of the present mean size that it takes: size divided by capacity is the share of bytes in use.
-    pub(super) fn capacity_in_payloads(&self) -> u64 {
-        let mean = match self.payloads {
-            0 => PAYLOAD_BYTES_TYPICAL,
-            payloads => (self.bytes / payloads).max(1),
-        };
-        self.bytes_max / mean
-    }
-
     fn write(&self, page: &Page) {
         let name = &*self.destination;
         page.set_gauge(&own::QUEUE_BYTES, &[name], self.bytes);
@@ -200,8 +189,7 @@ impl QueueLevel {
         page.set_gauge(&own::QUEUE_SPANS, &[name], self.spans);
         let labels = [name, "traces"];
         page.set_gauge(&collector::QUEUE_SIZE, &labels, self.payloads);
-        let capacity = self.capacity_in_payloads();
-        page.set_gauge(&collector::QUEUE_CAPACITY, &labels, capacity);
+        page.set_gauge(&collector::QUEUE_CAPACITY, &labels, self.payloads_max);
     }
 }
 

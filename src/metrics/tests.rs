@@ -167,6 +167,7 @@ fn busy(collector_names: CollectorNames) -> (Metrics, Levels) {
         queues: vec![QueueLevel {
             destination: jaeger,
             payloads: 2,
+            payloads_max: 2,
             spans: 2,
             bytes: 800,
             bytes_max: 1000,
@@ -465,25 +466,6 @@ fn observations_are_all_in_their_buckets_however_many_come_before_a_scrape() {
     };
     assert!(bucket("0.0025") < 0.5);
     assert!((bucket("0.005") - 10_000.0).abs() < 0.5);
-}
-
-#[test]
-fn the_queues_capacity_keeps_the_share_of_bytes_in_use() {
-    for (payloads, bytes, bytes_max, expected) in [
-        (0, 0, 1_950_720, 10),
-        (4, 800, 1000, 5),
-        (1, 1000, 1000, 1),
-        (3, 0, 1000, 1000),
-    ] {
-        let level = QueueLevel {
-            destination: "jaeger".into(),
-            payloads,
-            spans: 0,
-            bytes,
-            bytes_max,
-        };
-        assert_eq!(level.capacity_in_payloads(), expected, "{level:?}");
-    }
 }
 
 #[test]

@@ -65,16 +65,16 @@ impl Keeper {
     /// Puts an event on the shelf, and says how many bytes it took.
     fn take(&self, event: Event) -> u64 {
         let mut state = self.shared.lock();
-        let shelf = &mut state.shelf;
+        let traces = &mut state.shelf;
         let now = Instant::now();
         let taken = match event {
-            Event::Passed(sample) => pass(shelf, &sample, now),
+            Event::Passed(sample) => pass(traces, &sample, now),
             Event::Answered(request, answer) => {
-                shelf.answer(request, answer);
+                traces.answer(request, answer);
                 0
             }
             Event::Delivered(message, done) => {
-                let taken = deliver(shelf, &message, self.shared.threshold(), now);
+                let taken = deliver(traces, &message, self.shared.threshold(), now);
                 // A sender that no longer waits has nothing to learn.
                 done.send(()).ok();
                 taken

@@ -4,6 +4,7 @@
 //! It never slows the way: the hot path hashes trace ids, copies what is admitted, and hands it over without waiting; what
 //! does not fit is counted. Invariant: samples on their way and the shelf together stay within [`Options::bytes_max`].
 
+mod destination;
 mod fraction;
 mod keeper;
 mod readable;
@@ -25,9 +26,9 @@ use tokio::{
     time::Instant,
 };
 
+pub use destination::{DESTINATION, consume};
 pub use keeper::Keeper;
 pub use readable::{SpanDocument, Summary, TraceDocument, parse_trace_id};
-pub use sample::SampleId;
 pub use trace::TraceId;
 
 use crate::{
@@ -38,7 +39,7 @@ use crate::{
 };
 use fraction::Fraction;
 use keeper::Event;
-use sample::{Admitted, Room, Sample, rank};
+use sample::{Admitted, Room, Sample, SampleId, rank};
 use shelf::Shelf;
 use trace::Answer;
 
@@ -141,7 +142,7 @@ impl Store {
     }
 
     /// Records a request as it passed: `decisions` are those about the spans of its index, in their order, by `policies`.
-    /// Copies the admitted spans and never waits. What comes back finds the request again for [`Store::answered`]; `None`
+    /// Copies the admitted spans and never waits. The number that comes back belongs into the payload's `sample`; `None`
     /// when the store keeps nothing of it. To be called before the request goes to the queues, so that what is delivered
     /// finds what passed.
     pub fn record(
@@ -149,7 +150,7 @@ impl Store {
         request: &Request,
         decisions: &[Decision],
         policies: &PolicyCounters,
-    ) -> Option<SampleId> {
+    ) -> Option<u64> {
         let shared = &self.shared;
         let threshold = shared.threshold();
         if threshold == 0 {
@@ -175,18 +176,21 @@ impl Store {
             return None;
         }
         place.send(Event::Passed(sample));
-        Some(id)
+        Some(id.0)
     }
 
-    /// Notes what a destination answered for a request; as everything here without waiting.
-    pub fn answered(&self, sample: SampleId, destination: &Arc<str>, answer: &str) {
+    /// Notes what a destination answered for the request that [`Store::record`] gave this number; as everything here
+    /// without waiting.
+    pub fn answered(&self, sample: u64, destination: &Arc<str>, answer: &str) {
         let end = answer.floor_char_boundary(ANSWER_BYTES_MAX);
         let answer = Answer {
             destination: Arc::clone(destination),
             text: answer[..end].into(),
         };
         // An answer that finds no place is not shown: there is nobody to wait for it.
-        self.events.try_send(Event::Answered(sample, answer)).ok();
+        self.events
+            .try_send(Event::Answered(SampleId(sample), answer))
+            .ok();
     }
 
     /// Takes a message as a destination does: an `ExportTraceServiceRequest` that a scan has checked, in segments. Returns

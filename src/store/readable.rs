@@ -157,7 +157,7 @@ impl Summary {
             name: root
                 .or(spans.first())
                 .map_or_else(String::new, |span| span.name.clone()),
-            services: trace.services.iter().map(|name| name.to_string()).collect(),
+            services: trace.services.iter().map(ToString::to_string).collect(),
             started_at: nanos_rfc3339(start),
             duration_ms: milliseconds(end.saturating_sub(start)),
             span_count: trace.spans.len(),

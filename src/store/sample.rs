@@ -30,7 +30,7 @@ pub(super) fn rank(trace_id: &[u8; TRACE_ID_BYTES]) -> u64 {
 
 /// Names a request in the store, so that a destination's answer finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SampleId(pub u64);
+pub(super) struct SampleId(pub(super) u64);
 
 /// The admitted spans of one request.
 #[derive(Debug)]

@@ -14,7 +14,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::*;
 use crate::{
     budget::{Budget, Use},
-    metrics::Metrics,
+    metrics::{Metrics, Transport},
+    queue,
     sampling::ThresholdChange,
     wire::{Checks, Wanted},
 };
@@ -115,7 +116,7 @@ async fn request(body: Bytes) -> Request {
 }
 
 /// Records a body whose spans with even numbers the policy `health checks` drops.
-async fn record(store: &Store, body: Bytes) -> Option<SampleId> {
+async fn record(store: &Store, body: Bytes) -> Option<u64> {
     let request = request(body).await;
     let decisions: Vec<Decision> = (0..request.index().spans.len())
         .map(|index| Decision {
@@ -330,7 +331,7 @@ async fn events_on_their_way_are_bounded_too() {
             .is_none()
     );
     assert_eq!(store.level().skipped_spans, 1);
-    store.answered(SampleId(1), &"jaeger".into(), "OK");
+    store.answered(1, &"jaeger".into(), "OK");
     drop(keeper);
     store.deliver(&[encoded("a", vec![span(1, 1, 1)])]).await;
 }
@@ -341,7 +342,7 @@ async fn a_store_that_is_off_keeps_nothing() {
     assert!(!running.store.is_on() && !running.store.admits(&trace_id(1)));
     let body = encoded("standalone", vec![span(1, 1, 5)]);
     assert_eq!(record(&running.store, body.clone()).await, None);
-    running.store.deliver(&[body.clone()]).await;
+    running.store.deliver(std::slice::from_ref(&body)).await;
     assert!(running.store.traces(10, None).is_empty());
     assert_eq!(running.store.level(), StoreLevel::default());
 
@@ -445,4 +446,48 @@ fn trace_ids_are_read_as_people_write_them() {
     ] {
         assert_eq!(parse_trace_id(wrong), None, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn as_a_destination_it_settles_every_span_and_ends_when_its_queue_is_closed() {
+    let running = Running::new(MIB);
+    let metrics = Metrics::default();
+    let queues = queue::Queues::new(metrics.ledger().clone());
+    let bounds = queue::Options {
+        bytes_max: MIB,
+        required: true,
+    };
+    let queue = Arc::new(queues.open(DESTINATION.into(), bounds));
+    let consumer = consume(running.store.clone(), Arc::clone(&queue), metrics.clone());
+    running.tasks.reopen();
+    let consumer = running.tasks.spawn(consumer);
+    running.tasks.close();
+
+    let budget = queue::fixtures::budget();
+    for trace in 0..10 {
+        let body = encoded("standalone", vec![span(trace, 1, 5), span(trace, 2, 5)]);
+        let sample = record(&running.store, body.clone()).await;
+        let payload = queue::Payload {
+            sample,
+            ..queue::fixtures::payload_of(&budget, body, 2)
+        };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let tally = queue::fixtures::tally(2);
+        queues
+            .admit(Transport::Grpc, tally, Some(payload), deadline)
+            .await
+            .unwrap();
+    }
+    queue.close();
+    consumer.await.unwrap();
+    running.settled().await;
+
+    let totals = metrics.ledger().totals();
+    assert_eq!(totals.imbalance(), None);
+    assert_eq!(totals.destinations[DESTINATION].exported, 20);
+    assert_eq!(budget.used_total(), 0, "nothing stays pinned");
+    assert_eq!(running.store.traces(20, None).len(), 10);
+    let document = running.store.trace(&trace_id(3)).unwrap();
+    assert_eq!(&*document.requests[0].answers[0].answer, "delivered");
+    running.end().await;
 }

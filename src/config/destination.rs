@@ -1,0 +1,417 @@
+//! Destinations: from settings to what an exporter is told, and what a destination must not be.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Uri};
+
+use crate::{
+    document::{Findings, Place},
+    exporter::{self, Compression, Protocol, Retry, Tls},
+    otlp, queue,
+};
+
+use super::{
+    files::{Files, Named},
+    listen,
+    settings::{Setting, Settings},
+    sources::Surroundings,
+};
+
+/// Headers that the protocols own; the relay sets them itself.
+const RESERVED_HEADERS: &[&str] = &[
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "grpc-accept-encoding",
+    "grpc-encoding",
+    "grpc-timeout",
+    "host",
+    "te",
+    "transfer-encoding",
+];
+
+/// The usual ports, for endpoints that name none.
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
+
+/// What is needed to read a destination.
+pub(super) struct Reading<'a, 'f> {
+    pub(super) settings: &'a mut Settings,
+    pub(super) around: &'a Surroundings<'a>,
+    pub(super) files: &'a mut Files<'f>,
+    pub(super) findings: &'a mut Findings,
+}
+
+impl Reading<'_, '_> {
+    /// All destinations; `None` when any was wrong.
+    pub(super) fn all(&mut self) -> Option<Vec<exporter::Options>> {
+        let names = self.settings.destinations.clone();
+        let read: Vec<_> = names
+            .iter()
+            .map(|(name, _)| self.destination(name))
+            .collect();
+        self.one_required();
+        read.into_iter().collect()
+    }
+
+    /// Every part is read before any is missed, so that all their mistakes are reported.
+    fn destination(&mut self, name: &str) -> Option<exporter::Options> {
+        let at = |key: &str| format!("destinations.{name}.{key}");
+        let protocol = self.protocol(&at("protocol"));
+        let endpoint = self.endpoint(&at("endpoint"), protocol);
+        let secure = endpoint.as_ref().and_then(Uri::scheme_str) == Some("https");
+        let headers = self.headers(&at("headers"), &at("headers_files"));
+        let tls = self.tls(&at, secure, endpoint.is_some());
+        let retry = self.retry(&at);
+        let batch = self.batch();
+        let spans_in_flight_max = self.spans_in_flight(&at("spans_in_flight_max"));
+        let compression = self.compression(&at("compression"), endpoint.is_some(), secure);
+        let settings = &self.settings;
+        Some(exporter::Options {
+            name: Arc::from(name),
+            endpoint: endpoint?,
+            protocol: protocol?,
+            compression: compression?,
+            headers: headers?,
+            tls: tls?,
+            timeout: settings.duration(&at("timeout"))?,
+            concurrency: settings.integer(&at("concurrency"))?,
+            spans_in_flight_max: spans_in_flight_max?,
+            retry: retry?,
+            batch: batch?,
+            queue: queue::Options {
+                bytes_max: settings.bytes("queue.bytes_max")?,
+                required: settings.boolean(&at("required"))?,
+            },
+        })
+    }
+
+    fn one_required(&mut self) {
+        let settings = &self.settings;
+        let required = |name: &str| settings.boolean(&format!("destinations.{name}.required"));
+        let none = settings
+            .destinations
+            .iter()
+            .all(|(name, _)| required(name) == Some(false));
+        if let (true, Some((name, place))) = (none, settings.destinations.first()) {
+            let key = format!("destinations.{name}.required");
+            let message = "no destination is required, so nothing would hold a client back; \
+                at least one is: leave `required: false` out of it";
+            self.findings.mistake(place, key, message);
+        }
+    }
+
+    fn mistake(&mut self, key: &str, message: impl Into<String>) {
+        let place = self.settings.place(key);
+        self.findings.mistake(&place, key, message);
+    }
+
+    fn warning(&mut self, key: &str, message: impl Into<String>) {
+        let place = self.settings.place(key);
+        self.findings.warning(&place, key, message);
+    }
+
+    fn protocol(&self, key: &str) -> Option<Protocol> {
+        Some(match self.settings.text(key)? {
+            "http" => Protocol::Http,
+            _ => Protocol::Grpc,
+        })
+    }
+
+    fn endpoint(&mut self, key: &str, protocol: Option<Protocol>) -> Option<Uri> {
+        let written = self.settings.text(key)?.to_owned();
+        match endpoint(&written) {
+            Ok(uri) => {
+                let fits = self.path_fits(key, &uri, protocol?);
+                let foreign = self.is_foreign(key, &uri);
+                self.warn_of_port(key, &uri, protocol?);
+                (fits && foreign).then_some(uri)
+            }
+            Err(message) => {
+                self.mistake(key, message);
+                None
+            }
+        }
+    }
+
+    fn path_fits(&mut self, key: &str, uri: &Uri, protocol: Protocol) -> bool {
+        let path = uri.path().trim_end_matches('/');
+        let message = match protocol {
+            Protocol::Grpc if !path.is_empty() => {
+                format!(
+                    "found the path `{path}`; a gRPC endpoint has none: leave it out, or set protocol: http"
+                )
+            }
+            Protocol::Http if path.ends_with(otlp::TRACES_PATH) => format!(
+                "found the path `{path}`; write the base URL, {} is added",
+                otlp::TRACES_PATH
+            ),
+            _ => return true,
+        };
+        self.mistake(key, message);
+        false
+    }
+
+    fn is_foreign(&mut self, key: &str, uri: &Uri) -> bool {
+        let host = uri.host().unwrap_or_default();
+        let Some(listener) = listen::own(self.settings, self.around, host, port(uri)) else {
+            return true;
+        };
+        let message = format!(
+            "{uri} is this relay's own `{listener}`; spans would go round for ever: name another host or port"
+        );
+        self.mistake(key, message);
+        false
+    }
+
+    fn warn_of_port(&mut self, key: &str, uri: &Uri, protocol: Protocol) {
+        if protocol == Protocol::Grpc
+            && uri.port_u16().is_none()
+            && uri.scheme_str() == Some("http")
+        {
+            self.warning(key, "no port, so 80 is used; OTLP/gRPC is usually on 4317");
+        }
+    }
+
+    /// The default depends on the scheme: a network worth encrypting is worth saving.
+    fn compression(&mut self, key: &str, known: bool, secure: bool) -> Option<Compression> {
+        if self.settings.get(key).is_none() {
+            if !known || self.was_wrong(key) {
+                return None;
+            }
+            let word = if secure { "gzip" } else { "none" };
+            self.settings.resolve(key, Setting::Text(word.to_owned()));
+        }
+        Some(match self.settings.text(key)? {
+            "gzip" => Compression::Gzip,
+            "zstd" => Compression::Zstd,
+            _ => Compression::None,
+        })
+    }
+
+    fn was_wrong(&self, key: &str) -> bool {
+        self.findings.0.iter().any(|finding| finding.key == key)
+    }
+
+    fn headers(&mut self, key: &str, files_key: &str) -> Option<Vec<(HeaderName, HeaderValue)>> {
+        let inline = self.settings.pairs(key).map(<[_]>::to_vec);
+        let named = self.settings.pairs(files_key).map(<[_]>::to_vec);
+        let mut headers = Vec::new();
+        let mut whole = true;
+        for (name, value, place) in inline.iter().flatten() {
+            whole &= self.header(&mut headers, &format!("{key}.{name}"), name, value, place);
+        }
+        for (name, path, place) in named.iter().flatten() {
+            let path_key = format!("{files_key}.{name}");
+            let file = Named {
+                path,
+                key: &path_key,
+                place,
+            };
+            match self.files.secret_text(file, self.findings) {
+                Some(value) => whole &= self.header(&mut headers, &path_key, name, &value, place),
+                None => whole = false,
+            }
+        }
+        (whole && inline.is_some() && named.is_some()).then_some(headers)
+    }
+
+    fn header(
+        &mut self,
+        headers: &mut Vec<(HeaderName, HeaderValue)>,
+        key: &str,
+        name: &str,
+        value: &str,
+        place: &Place,
+    ) -> bool {
+        match header(headers, name, value) {
+            Ok(header) => headers.push(header),
+            Err(message) => {
+                self.findings.mistake(place, key, message);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn tls(&mut self, at: &impl Fn(&str) -> String, secure: bool, known: bool) -> Option<Tls> {
+        let (cert, key) = (at("tls.cert_file"), at("tls.key_file"));
+        let ca = self.files.optional(
+            self.settings,
+            &at("tls.ca_file"),
+            self.findings,
+            Files::certificates,
+        );
+        let chain = self
+            .files
+            .optional(self.settings, &cert, self.findings, Files::certificates);
+        let private = self
+            .files
+            .optional(self.settings, &key, self.findings, Files::private_key);
+        let server_name = self
+            .settings
+            .text_or_null(&at("tls.server_name"))?
+            .map(str::to_owned);
+        let insecure_skip_verify = self.settings.boolean(&at("tls.insecure_skip_verify"))?;
+        if insecure_skip_verify {
+            self.warning(
+                &at("tls.insecure_skip_verify"),
+                "any certificate is taken, so anybody in between can read and change spans",
+            );
+        }
+        let (ca, chain, private) = (ca?, chain?, private?);
+        let identity = match (chain, private) {
+            (Some(chain), Some(private)) => Some((chain, private)),
+            (None, None) => None,
+            (Some(_), None) => {
+                self.mistake(&cert, "cert_file needs key_file beside it");
+                return None;
+            }
+            (None, Some(_)) => {
+                self.mistake(&key, "key_file needs cert_file beside it");
+                return None;
+            }
+        };
+        let tls = Tls {
+            ca,
+            identity,
+            server_name,
+            insecure_skip_verify,
+        };
+        if known && !secure && tls != Tls::default() {
+            self.warning(
+                &at("endpoint"),
+                "its tls settings are not used: the scheme is http",
+            );
+        }
+        Some(tls)
+    }
+
+    fn retry(&mut self, at: &impl Fn(&str) -> String) -> Option<Retry> {
+        let settings = &self.settings;
+        let retry = Retry {
+            first: settings.duration(&at("retry.first"))?,
+            factor: settings.number(&at("retry.factor"))?,
+            jitter: settings.number(&at("retry.jitter"))?,
+            max: settings.duration(&at("retry.max"))?,
+            give_up_after: settings.duration_or_never(&at("retry.give_up_after"))?,
+        };
+        if retry.first > retry.max {
+            let message = format!("longer than retry.max, which is {:?}", retry.max);
+            self.mistake(&at("retry.first"), message);
+            return None;
+        }
+        Some(retry)
+    }
+
+    fn batch(&self) -> Option<queue::BatchOptions> {
+        let settings = &self.settings;
+        Some(queue::BatchOptions {
+            spans: settings.integer("batch.spans")?,
+            bytes: settings.bytes("batch.bytes")?,
+            bytes_max: settings.bytes("batch.bytes_max")?,
+            delay: settings.duration("batch.delay")?,
+        })
+    }
+
+    fn spans_in_flight(&mut self, key: &str) -> Option<u64> {
+        let spans: u64 = self.settings.integer(key)?;
+        let batch: u64 = self.settings.integer("batch.spans")?;
+        if spans < batch {
+            let message = format!(
+                "{spans} is less than batch.spans, which is {batch}, so a full message could never leave; \
+                 allowed: at least {batch}"
+            );
+            self.mistake(key, message);
+            return None;
+        }
+        Some(spans)
+    }
+}
+
+/// Reads an endpoint. The error says what to write instead.
+fn endpoint(written: &str) -> Result<Uri, String> {
+    let example = "allowed: a URL such as http://jaeger:4317";
+    let Some((scheme, rest)) = written.split_once("://") else {
+        let message = format!(
+            "`{written}` has no scheme: write http://{written}, or https://{written} for TLS"
+        );
+        return Err(message);
+    };
+    if !matches!(scheme, "http" | "https") {
+        return Err(format!("found the scheme `{scheme}`; allowed: http, https"));
+    }
+    // What could be a password is not repeated.
+    if rest
+        .split('/')
+        .next()
+        .is_some_and(|host| host.contains('@'))
+    {
+        return Err(
+            "a user or password in the URL; put it into headers_files: { authorization: FILE }"
+                .to_owned(),
+        );
+    }
+    if written.contains(['?', '#']) {
+        return Err(format!("`{written}` has a query or fragment; {example}"));
+    }
+    let uri: Uri = written
+        .parse()
+        .map_err(|error| format!("`{written}` is no URL ({error}); {example}"))?;
+    let port_is_number = uri.authority().is_some_and(|authority| {
+        authority.port().is_none_or(|port| port.as_u16() != 0)
+            && authority.port().is_some() == host_has_port(authority.as_str())
+    });
+    if uri.host().is_none_or(str::is_empty) || !port_is_number {
+        return Err(format!(
+            "`{written}` lacks a host or a usable port; {example}"
+        ));
+    }
+    Ok(uri)
+}
+
+/// Whether something follows the host, brackets of an IPv6 address aside; `Uri` passes over ports above 65535.
+fn host_has_port(authority: &str) -> bool {
+    authority
+        .rsplit_once(']')
+        .map_or(authority, |(_, rest)| rest)
+        .contains(':')
+}
+
+fn port(uri: &Uri) -> u16 {
+    let usual = if uri.scheme_str() == Some("https") {
+        HTTPS_PORT
+    } else {
+        HTTP_PORT
+    };
+    uri.port_u16().unwrap_or(usual)
+}
+
+fn header(
+    headers: &[(HeaderName, HeaderValue)],
+    name: &str,
+    value: &str,
+) -> Result<(HeaderName, HeaderValue), String> {
+    let name: HeaderName = name
+        .parse()
+        .map_err(|_| "no name of a header; allowed: letters, digits and dashes".to_owned())?;
+    if RESERVED_HEADERS.contains(&name.as_str()) {
+        return Err("the relay sets this header itself; leave it out".to_owned());
+    }
+    if headers.iter().any(|(known, _)| *known == name) {
+        return Err("this header is set twice; names differ by more than case".to_owned());
+    }
+    let mut value: HeaderValue = value
+        .parse()
+        .map_err(|_| "its value holds characters that no header may".to_owned())?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// The host and port of a destination, for reaching it.
+pub fn host_and_port(options: &exporter::Options) -> (String, u16) {
+    let host = options.endpoint.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    (bare.to_owned(), port(&options.endpoint))
+}

@@ -1,0 +1,183 @@
+//! Listeners: from a port or an address to a socket address, and what they must not be together.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+};
+
+use crate::document::{Findings, Place, Value};
+
+use super::{schema::Kind, settings::Settings, sources::Surroundings};
+
+/// The variable that says where bare ports bind.
+pub const LISTEN_HOST_VARIABLE: &str = "OTLP_RELAY_LISTEN_HOST";
+
+/// The keys of all listeners.
+pub(super) const LISTENERS: [&str; 3] = [
+    "receivers.grpc.listen",
+    "receivers.http.listen",
+    "admin.listen",
+];
+
+/// Where a bare port binds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ListenHost(IpAddr);
+
+impl ListenHost {
+    /// From [`LISTEN_HOST_VARIABLE`], or loopback.
+    pub(super) fn read(around: &Surroundings<'_>, findings: &mut Findings) -> Self {
+        let loopback = Self(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let Some(host) = around.variable(LISTEN_HOST_VARIABLE) else {
+            return loopback;
+        };
+        ip(host).map_or_else(
+            || {
+                let place = Place::whole(&format!("environment variable {LISTEN_HOST_VARIABLE}"));
+                let message =
+                    format!("found `{host}`; allowed: an IP address, such as 0.0.0.0 or 127.0.0.1");
+                findings.mistake(&place, "", message);
+                loopback
+            },
+            Self,
+        )
+    }
+
+    /// The address that a value stands for. The error says what is allowed.
+    pub(super) fn address(&self, value: &Value, kind: Kind) -> Result<SocketAddr, String> {
+        let address = match value {
+            Value::Int(port) => u16::try_from(*port).ok().map(|port| self.at(port)),
+            Value::String(text) => self.parse(text.trim()),
+            _ => None,
+        };
+        let allowed = || format!("found {}; allowed: {}", value.in_words(), kind.in_words());
+        address.ok_or_else(allowed)
+    }
+
+    fn at(self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.0, port)
+    }
+
+    fn parse(self, text: &str) -> Option<SocketAddr> {
+        if let Ok(port) = text.parse() {
+            return Some(self.at(port));
+        }
+        let (host, port) = text.rsplit_once(':')?;
+        Some(SocketAddr::new(ip(host)?, port.parse().ok()?))
+    }
+}
+
+/// An IP address, in brackets or not, or `localhost`. Other names would need a resolver to bind to.
+fn ip(host: &str) -> Option<IpAddr> {
+    if host.eq_ignore_ascii_case("localhost") {
+        return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
+}
+
+/// What listeners must be together: two different ports at least one of which receives.
+pub(super) fn check(settings: &Settings, around: &Surroundings<'_>, findings: &mut Findings) {
+    both_off(settings, findings);
+    same_port(settings, findings);
+    exposed_admin(settings, findings);
+    loopback_in_container(settings, around, findings);
+}
+
+fn both_off(settings: &Settings, findings: &mut Findings) {
+    let [grpc, http, _] = LISTENERS;
+    if settings.listen(grpc) == Some(None) && settings.listen(http) == Some(None) {
+        let message = "both listeners are off, so nothing could be received; give one a port";
+        findings.mistake(&settings.place(http), http, message);
+    }
+}
+
+fn same_port(settings: &Settings, findings: &mut Findings) {
+    let listeners = all(settings);
+    for (index, (path, address)) in listeners.iter().enumerate() {
+        let clashes = |(_, other): &&(&str, SocketAddr)| {
+            let same_host = other.ip() == address.ip()
+                || other.ip().is_unspecified()
+                || address.ip().is_unspecified();
+            address.port() != 0 && other.port() == address.port() && same_host
+        };
+        if let Some((other, _)) = listeners[..index].iter().find(clashes) {
+            let message = format!("port {} is `{other}`'s already", address.port());
+            findings.mistake(&settings.place(path), *path, message);
+        }
+    }
+}
+
+fn exposed_admin(settings: &Settings, findings: &mut Findings) {
+    let (Some(Some(address)), Some(None)) = (
+        settings.listen("admin.listen"),
+        settings.text_or_null("admin.token_file"),
+    ) else {
+        return;
+    };
+    if !address.ip().is_loopback() {
+        let message = format!(
+            "{address} is not loopback, and there is no admin.token_file: POST is answered with 403"
+        );
+        findings.warning(&settings.place("admin.listen"), "admin.listen", message);
+    }
+}
+
+fn loopback_in_container(settings: &Settings, around: &Surroundings<'_>, findings: &mut Findings) {
+    let marks = ["/.dockerenv", "/run/.containerenv"];
+    let in_container = around.variable("KUBERNETES_SERVICE_HOST").is_some()
+        || marks
+            .iter()
+            .any(|mark| (around.read)(Path::new(mark)).is_ok());
+    for (path, address) in all(settings) {
+        if in_container && path != "admin.listen" && address.ip().is_loopback() {
+            let message = format!(
+                "{address} cannot be reached from outside this container; \
+                 set {LISTEN_HOST_VARIABLE}=0.0.0.0"
+            );
+            findings.warning(&settings.place(path), path, message);
+        }
+    }
+}
+
+/// The listeners that are on.
+pub(super) fn all(settings: &Settings) -> Vec<(&'static str, SocketAddr)> {
+    LISTENERS
+        .into_iter()
+        .filter_map(|path| Some((path, settings.listen(path)??)))
+        .collect()
+}
+
+/// The listener that a destination at this host and port would reach, if it is one of the relay's own.
+pub(super) fn own(
+    settings: &Settings,
+    around: &Surroundings<'_>,
+    host: &str,
+    port: u16,
+) -> Option<&'static str> {
+    let address = ip(host);
+    let by_own_name = address.is_none() && is_own_name(host, around);
+    all(settings)
+        .into_iter()
+        .find(|(_, listener)| {
+            let reached = match address {
+                Some(ip) if ip.is_unspecified() => true,
+                Some(ip) => {
+                    ip == listener.ip() || (listener.ip().is_unspecified() && ip.is_loopback())
+                }
+                None => by_own_name && !listener.ip().is_loopback(),
+            };
+            reached && listener.port() == port && port != 0
+        })
+        .map(|(path, _)| path)
+}
+
+fn is_own_name(host: &str, around: &Surroundings<'_>) -> bool {
+    let from_file = around.text("/etc/hostname");
+    let names = [around.variable("HOSTNAME"), from_file.as_deref()];
+    names
+        .into_iter()
+        .flatten()
+        .any(|name| name.trim().eq_ignore_ascii_case(host))
+}

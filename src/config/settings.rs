@@ -1,0 +1,415 @@
+//! The merged tree read by the table of keys: each setting typed and within its limits, or reported and absent.
+//!
+//! It checks each key by itself. What is absent here has been reported, so whoever asks for it may give up silently.
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
+
+use crate::document::{
+    Entry, Findings, Node, Place, Section, Value, display_duration, display_size,
+};
+
+use super::{
+    listen::ListenHost,
+    schema::{self, Child, DESTINATION, Key, Kind, Preset},
+};
+
+/// Destinations at most: each has a queue, workers and metrics of its own; chosen by eye.
+const DESTINATIONS_MAX: usize = 16;
+
+/// Characters of a destination's name at most: it is a metric label.
+const NAME_CHARS_MAX: usize = 64;
+
+/// The name of the account that the embedded trace store has when it is the destination.
+pub const STORE_NAME: &str = "store";
+
+/// The value of one key.
+#[derive(Clone, PartialEq)]
+pub(super) enum Setting {
+    /// `null`, `off`, `auto` or `never`.
+    Nothing,
+    Boolean(bool),
+    Integer(i64),
+    Number(f64),
+    Duration(Duration),
+    Size(u64),
+    Text(String),
+    Texts(Vec<String>),
+    Listen(SocketAddr),
+    /// Names and values in the order of the file, with their places.
+    Pairs(Vec<(String, String, Place)>),
+    Edits(Node),
+}
+
+/// All settings by their dotted path.
+#[derive(Clone)]
+pub(super) struct Settings {
+    values: BTreeMap<String, (Place, Option<Setting>)>,
+    /// The destinations' names in the order of the file, with their places.
+    pub(super) destinations: Vec<(String, Place)>,
+    /// Where the whole stands.
+    pub(super) place: Place,
+}
+
+/// Values may be secrets, so only the names are shown.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+impl Settings {
+    /// Reads everything under `root`.
+    pub(super) fn read(root: &Node, host: &ListenHost, findings: &mut Findings) -> Self {
+        let mut settings = Self {
+            values: BTreeMap::new(),
+            destinations: Vec::new(),
+            place: root.place.clone(),
+        };
+        let mut reading = Reading {
+            settings: &mut settings,
+            host,
+        };
+        if let Some(mut section) = Section::open(root, "", findings) {
+            reading.group(&mut section, "");
+            section.finish();
+        }
+        settings
+    }
+
+    /// Where a key stands.
+    pub(super) fn place(&self, path: &str) -> Place {
+        self.values
+            .get(path)
+            .map_or_else(|| self.place.clone(), |(place, _)| place.clone())
+    }
+
+    /// The value of a key; `None` when it was wrong, absent, or stands in something that was.
+    pub(super) fn get(&self, path: &str) -> Option<&Setting> {
+        self.values.get(path)?.1.as_ref()
+    }
+
+    /// Fills in what a computed default or `auto` comes to.
+    pub(super) fn resolve(&mut self, path: &str, setting: Setting) {
+        let place = self.place(path);
+        self.values.insert(path.to_owned(), (place, Some(setting)));
+    }
+
+    pub(super) fn boolean(&self, path: &str) -> Option<bool> {
+        match self.get(path)? {
+            Setting::Boolean(value) => Some(*value),
+            _ => mistyped(path),
+        }
+    }
+
+    /// A whole number that the table keeps within the type asked for.
+    pub(super) fn integer<T: TryFrom<i64>>(&self, path: &str) -> Option<T> {
+        match self.get(path)? {
+            Setting::Integer(value) => T::try_from(*value).ok(),
+            _ => mistyped(path),
+        }
+    }
+
+    pub(super) fn number(&self, path: &str) -> Option<f64> {
+        match self.get(path)? {
+            Setting::Number(value) => Some(*value),
+            _ => mistyped(path),
+        }
+    }
+
+    pub(super) fn duration(&self, path: &str) -> Option<Duration> {
+        match self.get(path)? {
+            Setting::Duration(value) => Some(*value),
+            _ => mistyped(path),
+        }
+    }
+
+    /// A duration; `never` is `Some(None)`.
+    pub(super) fn duration_or_never(&self, path: &str) -> Option<Option<Duration>> {
+        match self.get(path)? {
+            Setting::Nothing => Some(None),
+            _ => self.duration(path).map(Some),
+        }
+    }
+
+    pub(super) fn size(&self, path: &str) -> Option<u64> {
+        match self.get(path)? {
+            Setting::Size(value) => Some(*value),
+            _ => mistyped(path),
+        }
+    }
+
+    /// A size in bytes, for a length in memory.
+    pub(super) fn bytes(&self, path: &str) -> Option<usize> {
+        usize::try_from(self.size(path)?).ok()
+    }
+
+    /// A size; `auto` is `Some(None)`.
+    pub(super) fn size_or_auto(&self, path: &str) -> Option<Option<u64>> {
+        match self.get(path)? {
+            Setting::Nothing => Some(None),
+            _ => self.size(path).map(Some),
+        }
+    }
+
+    pub(super) fn text(&self, path: &str) -> Option<&str> {
+        match self.get(path)? {
+            Setting::Text(value) => Some(value),
+            _ => mistyped(path),
+        }
+    }
+
+    /// A string or a path; `null` is `Some(None)`.
+    pub(super) fn text_or_null(&self, path: &str) -> Option<Option<&str>> {
+        match self.get(path)? {
+            Setting::Nothing => Some(None),
+            _ => self.text(path).map(Some),
+        }
+    }
+
+    pub(super) fn texts(&self, path: &str) -> Option<&[String]> {
+        match self.get(path)? {
+            Setting::Texts(values) => Some(values),
+            _ => mistyped(path),
+        }
+    }
+
+    /// A listener; `off` is `Some(None)`.
+    pub(super) fn listen(&self, path: &str) -> Option<Option<SocketAddr>> {
+        match self.get(path)? {
+            Setting::Nothing => Some(None),
+            Setting::Listen(address) => Some(Some(*address)),
+            _ => mistyped(path),
+        }
+    }
+
+    pub(super) fn pairs(&self, path: &str) -> Option<&[(String, String, Place)]> {
+        match self.get(path)? {
+            Setting::Pairs(pairs) => Some(pairs),
+            _ => mistyped(path),
+        }
+    }
+}
+
+/// A path was asked for as something else than the table says: a fault in this room, which the test that loads the
+/// defaults finds.
+fn mistyped<T>(path: &str) -> Option<T> {
+    debug_assert!(false, "{path} is of another kind");
+    None
+}
+
+struct Reading<'a> {
+    settings: &'a mut Settings,
+    host: &'a ListenHost,
+}
+
+impl Reading<'_> {
+    fn group(&mut self, section: &mut Section<'_, '_>, prefix: &str) {
+        for child in schema::children(prefix) {
+            match child {
+                Child::Key(name, key) => self.key(section, name, key),
+                Child::Group("destinations", _) => self.destinations(section),
+                Child::Group(name, path) => {
+                    if let Some(mut inner) = section.section(name) {
+                        self.group(&mut inner, path);
+                        inner.finish();
+                    }
+                }
+            }
+        }
+    }
+
+    fn destinations(&mut self, section: &mut Section<'_, '_>) {
+        for (index, (path, entry)) in section.entries("destinations").into_iter().enumerate() {
+            if index == DESTINATIONS_MAX {
+                let message = format!("more than {DESTINATIONS_MAX} destinations");
+                section.findings().mistake(&entry.place, path, message);
+                return;
+            }
+            check_name(&path, entry, section.findings());
+            let destination = (entry.key.clone(), entry.place.clone());
+            self.settings.destinations.push(destination);
+            if let Some(mut inner) = Section::open(&entry.node, path, section.findings()) {
+                self.group(&mut inner, DESTINATION);
+                inner.finish();
+            }
+        }
+    }
+
+    fn key(&mut self, section: &mut Section<'_, '_>, name: &'static str, key: &'static Key) {
+        if matches!(key.kind, Kind::Later) {
+            return section.later(name);
+        }
+        let path = section.path(name);
+        let place = section.place(name);
+        let node = section.node(name);
+        if node.is_none() && key.default == Preset::Required {
+            let message = format!("missing; it must be set: {}", key.meaning);
+            section.mistake(name, message);
+        }
+        let nullable = key.default == Preset::Value("null");
+        let setting = match node {
+            None => None,
+            Some(node) if nullable && node.value == Value::Null => Some(Setting::Nothing),
+            Some(node) => read(section, name, key.kind, node, self.host),
+        };
+        self.settings.values.insert(path, (place, setting));
+    }
+}
+
+fn check_name(path: &str, entry: &Entry, findings: &mut Findings) {
+    let usable = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name = &entry.key;
+    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(usable) {
+        let message = format!(
+            "a destination's name has 1 to {NAME_CHARS_MAX} letters, digits, `-`, `_` and `.`"
+        );
+        findings.mistake(&entry.place, path, message);
+    } else if name == STORE_NAME {
+        let message = "this name belongs to the embedded trace store; choose another";
+        findings.mistake(&entry.place, path, message);
+    }
+}
+
+fn read(
+    section: &mut Section<'_, '_>,
+    name: &'static str,
+    kind: Kind,
+    node: &Node,
+    host: &ListenHost,
+) -> Option<Setting> {
+    let word = |setting: &str| matches!(&node.value, Value::String(text) if text == setting);
+    match kind {
+        Kind::Boolean => section.boolean(name).map(Setting::Boolean),
+        Kind::Integer(from, to) => section.integer(name, from..=to).map(Setting::Integer),
+        Kind::Number(from, to) => section.number(name, from..=to).map(Setting::Number),
+        Kind::DurationOrNever(..) if word("never") => Some(Setting::Nothing),
+        Kind::Duration(from, to) | Kind::DurationOrNever(from, to) => {
+            duration(section, name, from, to, kind)
+        }
+        Kind::SizeOrAuto(..) if word("auto") => Some(Setting::Nothing),
+        Kind::Size(from, to) | Kind::SizeOrAuto(from, to) => size(section, name, from, to, kind),
+        Kind::Text | Kind::File | Kind::SecretFile | Kind::Endpoint => text(section, name),
+        Kind::Texts => texts(section, name, node),
+        Kind::ListenOrOff if word("off") => Some(Setting::Nothing),
+        Kind::Listen | Kind::ListenOrOff => match host.address(&node.value, kind) {
+            Ok(address) => Some(Setting::Listen(address)),
+            Err(message) => refuse(section, name, message),
+        },
+        Kind::Choice(words) => choice(section, name, words),
+        Kind::ChoiceWithLater(words, later) => {
+            if let Some(word) = later.iter().find(|later| word(later)) {
+                let allowed = words.join(", ");
+                let message = format!("`{word}` does not exist yet; allowed: {allowed}");
+                return refuse(section, name, message);
+            }
+            choice(section, name, words)
+        }
+        Kind::Headers => pairs(section, name, node, true),
+        Kind::HeaderFiles => pairs(section, name, node, false),
+        Kind::Edits => Some(Setting::Edits(node.clone())),
+        Kind::Later => None,
+    }
+}
+
+fn refuse(
+    section: &mut Section<'_, '_>,
+    name: &str,
+    message: impl Into<String>,
+) -> Option<Setting> {
+    section.mistake(name, message);
+    None
+}
+
+fn duration(
+    section: &mut Section<'_, '_>,
+    name: &'static str,
+    from: Duration,
+    to: Duration,
+    kind: Kind,
+) -> Option<Setting> {
+    let found = section.duration(name)?;
+    if (from..=to).contains(&found) {
+        return Some(Setting::Duration(found));
+    }
+    let found = display_duration(found);
+    let message = format!("found {found}; allowed: {}", kind.in_words());
+    refuse(section, name, message)
+}
+
+fn size(
+    section: &mut Section<'_, '_>,
+    name: &'static str,
+    from: u64,
+    to: u64,
+    kind: Kind,
+) -> Option<Setting> {
+    let found = section.size(name)?;
+    if (from..=to).contains(&found) {
+        return Some(Setting::Size(found));
+    }
+    let found = display_size(found);
+    let message = format!("found {found}; allowed: {}", kind.in_words());
+    refuse(section, name, message)
+}
+
+fn text(section: &mut Section<'_, '_>, name: &'static str) -> Option<Setting> {
+    let text = section.string(name)?;
+    if text.is_empty() {
+        return refuse(section, name, "found an empty string; leave the key out");
+    }
+    Some(Setting::Text(text.to_owned()))
+}
+
+/// A list of strings; one string with commas serves too, because a variable cannot hold a list.
+fn texts(section: &mut Section<'_, '_>, name: &'static str, node: &Node) -> Option<Setting> {
+    let texts: Vec<String> = match &node.value {
+        Value::String(text) => text
+            .split(',')
+            .map(|part| part.trim().to_owned())
+            .filter(|part| !part.is_empty())
+            .collect(),
+        _ => {
+            let texts = section.string_list(name)?;
+            texts.into_iter().map(str::to_owned).collect()
+        }
+    };
+    Some(Setting::Texts(texts))
+}
+
+fn choice(
+    section: &mut Section<'_, '_>,
+    name: &'static str,
+    words: &[&'static str],
+) -> Option<Setting> {
+    let choices: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
+    let word = section.choice(name, &choices)?;
+    Some(Setting::Text(word.to_owned()))
+}
+
+/// A mapping of names to strings. What is `secret` is never repeated in a message.
+fn pairs(
+    section: &mut Section<'_, '_>,
+    name: &'static str,
+    node: &Node,
+    secret: bool,
+) -> Option<Setting> {
+    if secret && !matches!(node.value, Value::Map(_) | Value::Null) {
+        return refuse(
+            section,
+            name,
+            "allowed: a mapping of header names to values",
+        );
+    }
+    let mut pairs = Vec::new();
+    let mut whole = true;
+    for (path, entry) in section.entries(name) {
+        if let Value::String(text) = &entry.node.value {
+            pairs.push((entry.key.clone(), text.clone(), entry.place.clone()));
+        } else {
+            let message = "allowed: a string; put the value into quotes";
+            section.findings().mistake(&entry.place, path, message);
+            whole = false;
+        }
+    }
+    whole.then_some(Setting::Pairs(pairs))
+}

@@ -1,0 +1,162 @@
+//! Where a configuration comes from: the environment and files, passed in, so that loading depends on nothing else.
+//!
+//! This is the only place of the relay that reads the process' environment.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use crate::document::{self, Findings, Node, Place};
+
+use super::collector;
+
+/// Where a file is looked for when none is named: the first that exists is taken.
+pub const USUAL_FILES: [&str; 2] = ["otlp-relay.yaml", "/etc/otlp-relay/config.yaml"];
+
+/// Bytes of any file that a configuration names at most; bundles of authorities are a quarter of this.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Everything that loading may look at.
+pub struct Surroundings<'a> {
+    /// The environment's variables.
+    pub environment: BTreeMap<String, String>,
+    /// Reads a whole file.
+    pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+}
+
+impl Surroundings<'static> {
+    /// Those of the process. Variables that are not UTF-8 are left out: nothing here could be set by them.
+    pub fn of_process() -> Self {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self {
+            environment: variables.collect(),
+            read: &read_bounded,
+        }
+    }
+}
+
+impl Surroundings<'_> {
+    /// A variable that is set to something; empty counts as unset, as OpenTelemetry has it.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        let value = self.environment.get(name)?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    /// A small file's text, if there is such a file.
+    pub(super) fn text(&self, path: &str) -> Option<String> {
+        String::from_utf8((self.read)(Path::new(path)).ok()?).ok()
+    }
+}
+
+impl fmt::Debug for Surroundings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.environment.keys().collect();
+        f.debug_struct("Surroundings")
+            .field("environment", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = File::open(path)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!(
+            "larger than {FILE_BYTES_MAX} bytes"
+        )));
+    }
+    Ok(bytes)
+}
+
+/// The configuration file: which it is, and what it says before anything is merged.
+#[derive(Debug)]
+pub(super) struct Written {
+    /// The file; `None` when there is none.
+    pub(super) path: Option<PathBuf>,
+    /// Its root; empty without a file.
+    pub(super) root: Node,
+}
+
+/// Finds and reads the configuration file, `named` or one of the usual ones. `None`: it cannot be used.
+pub(super) fn read_configuration(
+    named: Option<&Path>,
+    around: &Surroundings<'_>,
+    findings: &mut Findings,
+) -> Option<Written> {
+    let Some((path, bytes)) = find(named, around, findings)? else {
+        return Some(Written {
+            path: None,
+            root: Node {
+                value: document::Value::Null,
+                place: Place::whole("built-in default"),
+            },
+        });
+    };
+    let mut root = read_document(&path, bytes, findings)?;
+    if collector::is_collector(&root) {
+        let message = "this is a Collector's configuration; \
+            `otlp-relay check --config FILE` prints the relay's equivalent part by part";
+        findings.mistake(&root.place, "", message);
+        return None;
+    }
+    expand(&mut root, around, findings);
+    Some(Written {
+        path: Some(path),
+        root,
+    })
+}
+
+type Found = Option<(PathBuf, Vec<u8>)>;
+
+fn find(named: Option<&Path>, around: &Surroundings<'_>, findings: &mut Findings) -> Option<Found> {
+    let usual = USUAL_FILES.map(Path::new);
+    let candidates = named.as_slice();
+    let candidates = if named.is_some() { candidates } else { &usual };
+    for path in candidates {
+        match (around.read)(path) {
+            Ok(bytes) => return Some(Some((path.to_path_buf(), bytes))),
+            Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let place = Place::whole(&path.display().to_string());
+                findings.mistake(&place, "", format!("cannot be read: {error}"));
+                return None;
+            }
+        }
+    }
+    Some(None)
+}
+
+/// Reads the YAML in a file that has been read. An empty file is a mistake: it is more likely one that is being written
+/// just now than one that means the defaults.
+pub(super) fn read_document(path: &Path, bytes: Vec<u8>, findings: &mut Findings) -> Option<Node> {
+    let source = path.display().to_string();
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+            let place = Place::new(&source.into(), line);
+            findings.mistake(&place, "", "not UTF-8; save the file as UTF-8");
+            return None;
+        }
+    };
+    if text.trim().is_empty() {
+        let message = "the file is empty; a comment alone takes all defaults";
+        findings.mistake(&Place::whole(&source), "", message);
+        return None;
+    }
+    document::parse(&source, &text, findings)
+}
+
+/// Replaces `${env:NAME}` in all values.
+pub(super) fn expand(root: &mut Node, around: &Surroundings<'_>, findings: &mut Findings) {
+    let lookup = |name: &str| around.environment.get(name).cloned();
+    document::expand(root, "", &lookup, findings);
+}

@@ -1,0 +1,84 @@
+//! A world of files and variables in memory, and what loading makes of it.
+
+mod keys;
+mod merging;
+mod rules;
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use super::*;
+
+/// Files and variables.
+#[derive(Default)]
+pub(super) struct World {
+    files: BTreeMap<String, Vec<u8>>,
+    variables: BTreeMap<String, String>,
+}
+
+impl World {
+    /// A configuration file and nothing else.
+    pub(super) fn of(text: &str) -> Self {
+        Self::default().file("otlp-relay.yaml", text)
+    }
+
+    pub(super) fn file(mut self, path: &str, content: &str) -> Self {
+        self.files.insert(path.to_owned(), content.into());
+        self
+    }
+
+    pub(super) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(super) fn load(&self) -> Result<Config, Findings> {
+        self.load_named(None)
+    }
+
+    pub(super) fn load_named(&self, file: Option<&str>) -> Result<Config, Findings> {
+        let read = |path: &Path| {
+            let path = path.to_str().unwrap();
+            let missing = || io::Error::from(io::ErrorKind::NotFound);
+            self.files.get(path).cloned().ok_or_else(missing)
+        };
+        let around = Surroundings {
+            environment: self.variables.clone(),
+            read: &read,
+        };
+        load(file.map(Path::new), &around)
+    }
+
+    /// A configuration without mistakes; its warnings as lines.
+    pub(super) fn config(&self) -> (Config, Vec<String>) {
+        match self.load() {
+            Ok(config) => {
+                let warnings = lines(&config.warnings);
+                (config, warnings)
+            }
+            Err(findings) => panic!("\n{findings}"),
+        }
+    }
+
+    /// What is wrong, as lines, warnings included.
+    pub(super) fn mistakes(&self) -> Vec<String> {
+        match self.load() {
+            Ok(config) => panic!("no mistakes in {config:?}"),
+            Err(findings) => lines(&findings),
+        }
+    }
+}
+
+fn lines(findings: &Findings) -> Vec<String> {
+    findings.0.iter().map(ToString::to_string).collect()
+}
+
+/// Asserts that exactly these lines are found, each only by the part that is given.
+#[track_caller]
+pub(super) fn assert_lines(found: &[String], expected: &[&str]) {
+    let alike = found.len() == expected.len()
+        && found
+            .iter()
+            .zip(expected)
+            .all(|(line, part)| line.contains(part));
+    assert!(alike, "found {found:#?}\nexpected {expected:#?}");
+}
