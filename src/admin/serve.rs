@@ -1,0 +1,101 @@
+//! The admin listener: few connections, none for ever, and a time limit on everything.
+//!
+//! It shares nothing with ingest but what it reads, so it answers while ingest is saturated; run it on a runtime of its own
+//! to make that hold for the scheduler too.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_service::Service;
+
+use super::{Options, State, guard::Guard, machine_name, routes};
+
+/// Open connections at most: people, a Prometheus or two, health checks. Further ones wait in the listen queue.
+const CONNECTIONS_MAX: usize = 64;
+/// From the opening of a connection or the end of a request until the next head is whole.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection is asked to end after this long, so that slow readers do not hold their places.
+const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
+/// From the order to end until a connection is cut.
+const GRACE: Duration = Duration::from_secs(2);
+/// The head of a request is at most this many bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// After an error of accept, such as no free file descriptor, the next attempt comes this much later.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// A peer's address, as the routes see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Serves the admin port on `listener` until `stop`, on whatever tokio runtime this runs. Returns when the last connection
+/// has ended, at most [`GRACE`] later.
+pub async fn serve(
+    listener: std::net::TcpListener,
+    options: &Options,
+    state: State,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let guard = Guard::new(options, listener.local_addr()?, machine_name());
+    let router = routes::router(state, guard);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = TaskTracker::new();
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            let place = place.expect("the semaphore is never closed");
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            () = stop.cancelled() => break,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let connection = connection(stream, peer, router.clone(), stop.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "admin connection not accepted");
+                sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+    connections.close();
+    connections.wait().await;
+    Ok(())
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().call(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // A peer that breaks off or sends garbage is no concern of anybody else's.
+        _ended = connection.as_mut() => return,
+        () = stop.cancelled() => {}
+        () = sleep(CONNECTION_AGE_MAX) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    timeout(GRACE, connection).await.ok();
+}
