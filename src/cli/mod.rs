@@ -1,1 +1,3 @@
 //! The command line: one function a command.
+
+pub mod healthcheck;
