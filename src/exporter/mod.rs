@@ -22,7 +22,7 @@ mod tests;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -73,7 +73,7 @@ pub struct Exporter {
     name: Arc<str>,
     context: Context,
     queue: Weak<Queue>,
-    orders: Mutex<watch::Sender<Orders>>,
+    orders: watch::Sender<Orders>,
     ended: watch::Receiver<Option<Summary>>,
     status: status::Shared,
 }
@@ -112,7 +112,7 @@ impl Exporter {
             name,
             context,
             queue: weak_queue,
-            orders: Mutex::new(orders),
+            orders,
             ended,
             status,
         })
@@ -129,7 +129,11 @@ impl Exporter {
     }
 
     /// New options, with the same name, apply at once, also to what is queued. What is under way ends under the old ones.
+    /// Equal options change nothing, connections included.
     pub fn reconfigure(&self, options: Options) -> Result<(), InvalidTls> {
+        if *self.orders.borrow().options == options {
+            return Ok(());
+        }
         let client = client(&options, &self.context)?;
         if let Some(queue) = self.queue.upgrade() {
             queue.reconfigure(options.queue);
@@ -167,10 +171,7 @@ impl Exporter {
     }
 
     fn order(&self, change: impl FnOnce(&mut Orders)) {
-        self.orders
-            .lock()
-            .expect("no code path panics while it gives orders")
-            .send_modify(change);
+        self.orders.send_modify(change);
     }
 }
 
@@ -210,13 +211,33 @@ async fn supervise(
         let mut tasks = JoinSet::new();
         tasks.spawn(task.run());
         match tasks.join_next().await {
-            Some(Ok(totals)) => return totals.into(),
+            Some(Ok(totals)) => {
+                forget_if_removed(queue, &orders, &context);
+                return totals.into();
+            }
             Some(Err(error)) => {
                 tracing::error!(destination = %queue.name(), %error, "exporter failed, starting it again");
                 sleep(RESTART_AFTER).await;
             }
             None => unreachable!("one task was spawned"),
         }
+    }
+}
+
+/// The gauge of a removed destination goes with its queue, unless the name has come back meanwhile.
+fn forget_if_removed(queue: Arc<Queue>, orders: &watch::Receiver<Orders>, context: &Context) {
+    let name = Arc::clone(queue.name());
+    drop(queue);
+    let removed = matches!(orders.borrow().ending, Ending::Never | Ending::Removed(_));
+    let came_back = || {
+        context
+            .queues
+            .gauges()
+            .iter()
+            .any(|(open, _)| *open == name)
+    };
+    if removed && !came_back() {
+        context.metrics.destination_removed(&name);
     }
 }
 

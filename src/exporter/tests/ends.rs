@@ -3,6 +3,8 @@
 use tonic::Code;
 
 use super::*;
+use std::sync::Mutex;
+
 use crate::metrics::Loss;
 
 #[tokio::test]
@@ -25,6 +27,20 @@ async fn a_new_endpoint_and_new_limits_apply_to_what_is_queued() {
     assert_eq!(new.names(), ["a", "b", "c"]);
     assert!(new.received().iter().all(|message| message.spans <= 2));
     assert_eq!(rig.exporter.status().endpoint, new.endpoint());
+    rig.finish().await;
+}
+
+#[tokio::test]
+async fn equal_options_keep_the_connection() {
+    let backend = FakeBackend::start().await;
+    let options = quick(&backend, Protocol::Grpc);
+    let rig = Rig::start(options.clone());
+    for count in 1..=3 {
+        rig.push(&["a"]).await;
+        assert_eq!(rig.settled().await.exported, count);
+        rig.exporter.reconfigure(options.clone()).unwrap();
+    }
+    assert_eq!(backend.connections(), 1);
     rig.finish().await;
 }
 
@@ -54,6 +70,8 @@ async fn a_removed_destination_takes_what_it_holds_and_ends() {
     let account = rig.account();
     assert_eq!((account.exported, account.held), (1, 0));
     assert!(rig.queues.gauges().is_empty(), "its queue is gone");
+    let page = rig.metrics.render(&crate::metrics::Levels::default());
+    assert!(!page.contains("otlp_relay_destination_up{"), "{page}");
     rig.finish().await;
 }
 
