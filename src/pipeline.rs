@@ -15,7 +15,7 @@ use crate::{
     processor::{Processed, Snapshot},
     queue::{Full, Payload, Queues},
     request::{NotAdmitted, Reason, Refusal, Request},
-    store::{SampleId, Store},
+    store::Store,
     wire::{Checks, Unusable},
 };
 
@@ -117,7 +117,7 @@ impl Pipeline {
             .record(&request, &processed.decisions, &stages.policies);
         let mut payload = payload(&processed, request.into_permit(), deadline).await?;
         if let Some(payload) = &mut payload {
-            payload.sample = sample.map(|SampleId(number)| number);
+            payload.sample = sample;
         }
         let taken = self
             .queues

@@ -13,12 +13,12 @@ use http::Uri;
 use tokio::time::Instant;
 
 /// The whole check takes at most this long, below the 30 s that Docker waits for.
-pub const DEADLINE: Duration = Duration::from_secs(3);
+pub(super) const DEADLINE: Duration = Duration::from_secs(3);
 /// Of an answer so many bytes are read: the reasons of `/readyz` are far shorter.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
 /// Where the admin port that listens on `listen` is asked from the same machine.
-pub fn url_of(listen: SocketAddr) -> String {
+pub(super) fn url_of(listen: SocketAddr) -> String {
     let ip = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
@@ -29,7 +29,7 @@ pub fn url_of(listen: SocketAddr) -> String {
 
 /// Asks the admin port at `url` for `/livez`, or `/readyz` when `ready`. What it answered, or what is wrong with it: exit
 /// codes 0 and 1.
-pub fn healthcheck(url: &str, ready: bool, deadline: Duration) -> Result<String, String> {
+pub(super) fn healthcheck(url: &str, ready: bool, deadline: Duration) -> Result<String, String> {
     let end = Instant::now() + deadline;
     let target = Target::of(url, ready)?;
     let answer = target.ask(end).map_err(|error| match error.kind() {

@@ -1,3 +1,166 @@
-//! The command line: one function a command.
+//! The command line: one function a command, each ending in an exit code.
+//!
+//! It parses arguments and prints; everything else happens in the rooms before it.
 
-pub mod healthcheck;
+mod check;
+mod demo;
+mod healthcheck;
+mod load;
+mod log;
+mod print_config;
+mod run;
+mod send;
+mod signals;
+mod trace;
+
+use std::{
+    io::{self, Write},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Surroundings};
+
+/// Wrong usage or configuration; clap's own code for wrong usage too.
+const WRONG_USAGE: u8 = 2;
+
+/// Where the admin port is unless the configuration says otherwise.
+const ADMIN_USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8888);
+
+/// Version and commit.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (",
+    env!("OTLP_RELAY_COMMIT"),
+    ")"
+);
+
+/// An OTLP trace relay between Milvus and Jaeger: samples, enriches, batches, and loses nothing it accepted.
+#[derive(Debug, Parser)]
+#[command(name = "otlp-relay", version = VERSION)]
+struct Arguments {
+    /// The configuration file. Without it: otlp-relay.yaml here, then /etc/otlp-relay/config.yaml, else built-in defaults.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the relay: what happens without a command.
+    Run,
+    /// Validates everything and lists all mistakes and warnings.
+    Check {
+        /// Also resolves and reaches each destination.
+        #[arg(long)]
+        destinations: bool,
+    },
+    /// Prints the configuration in force, every default filled in, secrets masked.
+    PrintConfig,
+    /// Asks a running relay whether it is alive: exit code 0 when it is.
+    Healthcheck {
+        /// Asks whether it is ready.
+        #[arg(long)]
+        ready: bool,
+        /// Where its admin port is.
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Sends a small test trace, and prints its id and what was answered.
+    Send {
+        /// Where to.
+        #[arg(long, value_name = "URL")]
+        endpoint: Option<String>,
+        /// How.
+        #[arg(long, value_enum, default_value = "grpc")]
+        protocol: WireProtocol,
+        /// How many traces.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        count: u32,
+    },
+    /// Shows the whole thing on this machine alone: a relay, a Milvus-like load, and the embedded trace store.
+    Demo {
+        /// Ends after this many seconds; else on Ctrl-C.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        seconds: Option<u64>,
+    },
+}
+
+/// A protocol of OTLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WireProtocol {
+    /// OTLP/gRPC.
+    Grpc,
+    /// OTLP/HTTP with protobuf.
+    Http,
+}
+
+/// What a command that only prints has to say.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// For standard output.
+    pub text: String,
+    /// The exit code.
+    pub code: u8,
+}
+
+/// Runs the command that the process' arguments name.
+pub fn main() -> ExitCode {
+    let Arguments { config, command } = Arguments::parse();
+    let config = config.as_deref();
+    match command.unwrap_or(Command::Run) {
+        Command::Run => run::run(config),
+        Command::Check { destinations } => print(&check::run(config, destinations)),
+        Command::PrintConfig => print(&print_config::run(config)),
+        Command::Healthcheck { ready, url } => print(&ask(config, ready, url)),
+        Command::Send {
+            endpoint,
+            protocol,
+            count,
+        } => send::run(endpoint.as_deref(), protocol, count),
+        Command::Demo { seconds } => demo::run(seconds),
+    }
+}
+
+/// Asks the relay at `url`, or the one that this configuration describes.
+fn ask(config: Option<&Path>, ready: bool, url: Option<String>) -> Output {
+    let url = url.unwrap_or_else(|| {
+        let loaded = config::load(config, &Surroundings::of_process());
+        // A relay that runs has read this configuration; where it cannot be read here, the usual port is asked.
+        let listen = loaded.map_or(ADMIN_USUAL, |config| config.admin.listen);
+        healthcheck::url_of(listen)
+    });
+    match healthcheck::healthcheck(&url, ready, healthcheck::DEADLINE) {
+        Ok(answer) => Output {
+            text: format!("{}\n", answer.trim_end()),
+            code: 0,
+        },
+        Err(message) => Output {
+            text: format!("{message}\n"),
+            code: 1,
+        },
+    }
+}
+
+/// Prints to standard output. A reader that has gone away, as `head` does, is no error.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    drop(written);
+}
+
+fn print(output: &Output) -> ExitCode {
+    say(&output.text);
+    ExitCode::from(output.code)
+}
+
+/// The runtime of a command.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}

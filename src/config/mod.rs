@@ -36,7 +36,6 @@ use crate::{
 pub use destination::host_and_port;
 pub use listen::LISTEN_HOST_VARIABLE;
 pub use schema::{Key, Kind, Preset, keys};
-pub use settings::STORE_NAME;
 pub use sources::{Surroundings, USUAL_FILES};
 
 use files::Files;
@@ -129,6 +128,13 @@ pub fn restart_needed(old: &Config, new: &Config) -> Findings {
 }
 
 impl Config {
+    /// The bytes that the queue of one destination holds at most.
+    pub fn queue_bytes_max(&self) -> usize {
+        self.settings
+            .bytes("queue.bytes_max")
+            .expect("a valid configuration has worked `auto` out")
+    }
+
     /// The configuration in force as YAML: every default filled in, secrets masked. It loads again to the same.
     pub fn to_yaml(&self) -> String {
         print::print(&self.settings)

@@ -4,8 +4,9 @@
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
-use crate::document::{
-    Entry, Findings, Node, Place, Section, Value, display_duration, display_size,
+use crate::{
+    document::{Entry, Findings, Node, Place, Section, Value, display_duration, display_size},
+    store,
 };
 
 use super::{
@@ -18,9 +19,6 @@ const DESTINATIONS_MAX: usize = 16;
 
 /// Characters of a destination's name at most: it is a metric label.
 const NAME_CHARS_MAX: usize = 64;
-
-/// The name of the account that the embedded trace store has when it is the destination.
-pub const STORE_NAME: &str = "store";
 
 /// The value of one key.
 #[derive(Clone, PartialEq)]
@@ -264,7 +262,7 @@ fn check_name(path: &str, entry: &Entry, findings: &mut Findings) {
             "a destination's name has 1 to {NAME_CHARS_MAX} letters, digits, `-`, `_` and `.`"
         );
         findings.mistake(&entry.place, path, message);
-    } else if name == STORE_NAME {
+    } else if name == store::DESTINATION {
         let message = "this name belongs to the embedded trace store; choose another";
         findings.mistake(&entry.place, path, message);
     }

@@ -1,0 +1,19 @@
+//! `print-config`: the configuration in force.
+
+use std::path::Path;
+
+use super::{Output, WRONG_USAGE};
+use crate::config::{self, Surroundings};
+
+pub(super) fn run(file: Option<&Path>) -> Output {
+    match config::load(file, &Surroundings::of_process()) {
+        Ok(config) => Output {
+            text: config.to_yaml(),
+            code: 0,
+        },
+        Err(findings) => Output {
+            text: findings.to_string(),
+            code: WRONG_USAGE,
+        },
+    }
+}

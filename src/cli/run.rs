@@ -1,0 +1,134 @@
+//! `run`: the relay, from its configuration to its last line.
+
+use std::{path::Path, process::ExitCode};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{WRONG_USAGE, log, runtime, say, signals};
+use crate::{
+    config::{self, Config, Surroundings},
+    exporter::Resolver,
+    metrics::Totals,
+    relay::{Addresses, Ended, Load, Relay},
+};
+
+pub(super) fn run(file: Option<&Path>) -> ExitCode {
+    let config = match config::load(file, &Surroundings::of_process()) {
+        Ok(config) => config,
+        Err(findings) => {
+            say(&format!(
+                "{findings}otlp-relay does not start; `otlp-relay check` lists the same\n"
+            ));
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
+    log::init(&config.log);
+    for warning in &config.warnings.0 {
+        tracing::warn!("{warning}");
+    }
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start the runtime");
+            return ExitCode::FAILURE;
+        }
+    };
+    let load = loader(file);
+    runtime.block_on(serve(config, load))
+}
+
+/// Loads the same configuration again, from the file as it is then.
+fn loader(file: Option<&Path>) -> Load {
+    let file = file.map(Path::to_path_buf);
+    Box::new(move || config::load(file.as_deref(), &Surroundings::of_process()))
+}
+
+async fn serve(config: Config, load: Load) -> ExitCode {
+    let file = config.file.clone();
+    let relay = match Relay::bind(config, load, Resolver::System) {
+        Ok(relay) => relay,
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            return ExitCode::from(WRONG_USAGE);
+        }
+    };
+    announce(relay.addresses(), file.as_deref());
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(signals::follow(stop.clone(), relay.handle()));
+    match relay.run(stop).await {
+        Ok(ended) => farewell(&ended),
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Names every bound address, and warns of what cannot be reached.
+fn announce(addresses: Addresses, file: Option<&Path>) {
+    let file = file.map_or_else(
+        || "built-in defaults".into(),
+        |file| file.display().to_string(),
+    );
+    tracing::info!(version = super::VERSION, config = file, "otlp-relay starts");
+    let bound = [
+        ("OTLP/gRPC", addresses.grpc),
+        ("OTLP/HTTP", addresses.http),
+        ("admin", Some(addresses.admin)),
+    ];
+    let in_container =
+        Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists();
+    for (what, address) in bound {
+        let Some(address) = address else { continue };
+        tracing::info!(%address, "{what} listens");
+        if in_container && address.ip().is_loopback() {
+            tracing::warn!(%address, "{what} is on loopback inside a container: nobody outside reaches it; set {}=0.0.0.0",
+                config::LISTEN_HOST_VARIABLE);
+        }
+    }
+}
+
+/// The last line: what was delivered and what was lost. Exit code 1 when something was lost.
+pub(super) fn farewell(ended: &Ended) -> ExitCode {
+    let Totals {
+        received,
+        accepted,
+        refused,
+        rejected,
+        sampled_out,
+        forwarded,
+        ..
+    } = ended.totals;
+    let lost: u64 = ended
+        .totals
+        .destinations
+        .values()
+        .map(|account| account.lost_total())
+        .sum();
+    let drained = ended.drained;
+    tracing::info!(
+        received,
+        accepted,
+        refused,
+        rejected,
+        sampled_out,
+        forwarded,
+        lost,
+        delivered_while_stopping = drained.delivered,
+        lost_while_stopping = drained.lost,
+        "otlp-relay stopped"
+    );
+    if let Some(imbalance) = ended.totals.imbalance() {
+        tracing::error!(
+            imbalance,
+            "the ledger does not balance: a fault of the relay"
+        );
+    }
+    if drained.lost > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}

@@ -1,1 +1,0 @@
-//! Builds all stages from the configuration, owns their tasks, and drains them.

@@ -1,0 +1,177 @@
+//! The destinations at work: started, changed and removed as the configuration says, drained at the end.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::{Instant, timeout_at},
+};
+
+use super::BindError;
+use crate::{
+    config::Config,
+    exporter::{Context, DestinationStatus, Exporter, Options, Summary},
+    queue::{self, Queue},
+    store::{self, Store},
+};
+
+/// The exporters by name, and those that drain after their removal.
+#[derive(Debug)]
+pub(super) struct Destinations {
+    context: Context,
+    store: Store,
+    working: Mutex<Working>,
+}
+
+#[derive(Debug, Default)]
+struct Working {
+    exporters: BTreeMap<Arc<str>, Exporter>,
+    removed: Vec<Exporter>,
+    /// The embedded store, while nothing else is configured.
+    store: Option<StoreDestination>,
+}
+
+/// The embedded store as a destination. Dropped, its queue closes, and its task ends after the last parcel.
+#[derive(Debug)]
+struct StoreDestination {
+    queue: Arc<Queue>,
+    consuming: JoinHandle<()>,
+}
+
+// === impl Destinations ===
+
+impl Destinations {
+    pub(super) fn new(context: Context, store: Store) -> Self {
+        Self {
+            context,
+            store,
+            working: Mutex::default(),
+        }
+    }
+
+    /// Starts what is new, changes what is there, and lets go of what is gone.
+    pub(super) fn apply(&self, config: &Config) -> Result<(), BindError> {
+        let mut working = self.lock();
+        for options in &config.destinations {
+            let applied = match working.exporters.get(&options.name) {
+                Some(exporter) => exporter.reconfigure(options.clone()),
+                None => Exporter::spawn(options.clone(), self.context.clone()).map(|exporter| {
+                    working
+                        .exporters
+                        .insert(Arc::clone(&options.name), exporter);
+                }),
+            };
+            let destination = Arc::clone(&options.name);
+            applied.map_err(|error| BindError::Tls { destination, error })?;
+        }
+        if !config.destinations.is_empty() {
+            working.store = None;
+        } else if working.store.is_none() {
+            working.store = Some(self.store_destination(config));
+        }
+        working.let_go(&config.destinations);
+        Ok(())
+    }
+
+    /// What is told about each, those that drain after their removal included.
+    pub(super) fn statuses(&self) -> Vec<DestinationStatus> {
+        let working = self.lock();
+        let exporters = working.exporters.values().chain(&working.removed);
+        let mut statuses: Vec<_> = exporters.map(Exporter::status).collect();
+        statuses.extend(working.store.as_ref().map(StoreDestination::status));
+        statuses
+    }
+
+    /// Sends what all of them hold until `deadline`; none ends early because another failed.
+    pub(super) async fn drain(&self, deadline: Instant) -> Summary {
+        let working = std::mem::take(&mut *self.lock());
+        let mut draining = JoinSet::new();
+        for exporter in working.exporters.into_values().chain(working.removed) {
+            draining.spawn(async move { exporter.drain(deadline).await });
+        }
+        if let Some(store) = working.store {
+            store.drain(deadline).await;
+        }
+        let mut drained = Summary::default();
+        while let Some(summary) = draining.join_next().await {
+            let summary = summary.unwrap_or_default();
+            drained.delivered += summary.delivered;
+            drained.rejected += summary.rejected;
+            drained.lost += summary.lost;
+        }
+        drained
+    }
+
+    fn store_destination(&self, config: &Config) -> StoreDestination {
+        let Context {
+            queues,
+            metrics,
+            tasks,
+            ..
+        } = &self.context;
+        let options = queue::Options {
+            bytes_max: config.queue_bytes_max(),
+            required: true,
+        };
+        let queue = Arc::new(queues.open(store::DESTINATION.into(), options));
+        let consume = store::consume(self.store.clone(), Arc::clone(&queue), metrics.clone());
+        StoreDestination {
+            queue,
+            consuming: tasks.spawn(consume),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Working> {
+        self.working
+            .lock()
+            .expect("no code path panics while it holds the destinations")
+    }
+}
+
+// === impl Working, StoreDestination ===
+
+impl Working {
+    /// Removes the exporters that are not wanted any more, and forgets those that have drained.
+    fn let_go(&mut self, wanted: &[Options]) {
+        let exporters = std::mem::take(&mut self.exporters);
+        for (name, exporter) in exporters {
+            if wanted.iter().any(|options| options.name == name) {
+                self.exporters.insert(name, exporter);
+            } else {
+                tracing::info!(destination = %name, "destination removed, its queue drains");
+                exporter.remove();
+                self.removed.push(exporter);
+            }
+        }
+        self.removed.retain(|exporter| !exporter.has_ended());
+    }
+}
+
+impl StoreDestination {
+    fn status(&self) -> DestinationStatus {
+        DestinationStatus {
+            name: Arc::clone(self.queue.name()),
+            endpoint: "embedded".to_owned(),
+            required: true,
+            down: None,
+            last_error: None,
+            last_delivery: None,
+            learned_bytes_max: None,
+        }
+    }
+
+    /// Takes what is left; the store takes it as fast as it comes.
+    async fn drain(mut self, deadline: Instant) {
+        self.queue.close();
+        drop(timeout_at(deadline, &mut self.consuming).await);
+    }
+}
+
+impl Drop for StoreDestination {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}

@@ -1,0 +1,74 @@
+//! A changed configuration is put in force as a whole, or not at all: load, validate, swap.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::{BindError, Shared, stages};
+use crate::{
+    config::{self, Config},
+    document::Findings,
+};
+
+/// Reads the configuration again.
+pub type Load = Box<dyn Fn() -> Result<Config, Findings> + Send + Sync>;
+
+/// The old configuration stays, and why.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// What is wrong with the new one, or cannot change without a restart.
+    Findings(Findings),
+    /// A destination cannot be started.
+    Destination(BindError),
+    /// The relay is stopping.
+    Stopping,
+}
+
+impl Shared {
+    /// Loads the configuration again; returns the number of the generation in force.
+    pub(super) fn reload(&self) -> Result<u64, ReloadError> {
+        let result = self.try_reload();
+        match &result {
+            Ok(generation) => tracing::info!(generation, "configuration reloaded"),
+            Err(error) => {
+                self.metrics.config_reload_failed();
+                tracing::error!(%error, "configuration not reloaded, the old one stays");
+            }
+        }
+        result
+    }
+
+    fn try_reload(&self) -> Result<u64, ReloadError> {
+        // Held to the end: one reload at a time, so that what is in force is always one configuration whole.
+        let mut in_force = self.lock_config();
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(ReloadError::Stopping);
+        }
+        let config = (self.load)().map_err(ReloadError::Findings)?;
+        let needs_restart = config::restart_needed(&in_force, &config);
+        if needs_restart.any_mistake() {
+            return Err(ReloadError::Findings(needs_restart));
+        }
+        self.destinations
+            .apply(&config)
+            .map_err(ReloadError::Destination)?;
+        self.pipeline.replace(stages(&config, &self.metrics));
+        self.receiver_options
+            .store(Arc::new(config.receivers.clone()));
+        self.store.resize(config.store);
+        *in_force = Arc::new(config);
+        self.metrics.config_reloaded();
+        Ok(self.metrics.config_generation())
+    }
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Findings(findings) => write!(f, "{}", findings.to_string().trim_end()),
+            Self::Destination(error) => write!(f, "{error}"),
+            Self::Stopping => write!(f, "the relay is stopping"),
+        }
+    }
+}
