@@ -75,10 +75,20 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// The value of the first attribute with this key.
+    /// The value of the first attribute with this key. The others' values are not looked into.
     pub fn get(mut self, key: &str) -> Option<AnyValue<'a>> {
-        self.find(|&(found, _)| found == key.as_bytes())
-            .map(|(_, value)| value)
+        std::iter::from_fn(|| self.next_message())
+            .map(key_and_message)
+            .find(|&(found, _)| found == key.as_bytes())
+            .map(|(_, value)| AnyValue::of(value))
+    }
+
+    fn next_message(&mut self) -> Option<&'a [u8]> {
+        self.fields
+            .by_ref()
+            .filter_map(Result::ok)
+            .find(|field| field.number == self.number && field.wire_type == WireType::Len)
+            .map(|field| field.value)
     }
 }
 
@@ -86,22 +96,24 @@ impl<'a> Iterator for Attributes<'a> {
     type Item = (&'a [u8], AnyValue<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.fields
-            .by_ref()
-            .filter_map(Result::ok)
-            .find(|field| field.number == self.number && field.wire_type == WireType::Len)
-            .map(|field| key_value(field.value))
+        self.next_message().map(key_value)
     }
 }
 
 /// The key and the value of a `KeyValue`.
 pub fn key_value(message: &[u8]) -> (&[u8], AnyValue<'_>) {
+    let (key, value) = key_and_message(message);
+    (key, AnyValue::of(value))
+}
+
+/// The key of a `KeyValue`, and its value as a message; empty when there is none.
+fn key_and_message(message: &[u8]) -> (&[u8], &[u8]) {
     let mut key: &[u8] = &[];
-    let mut value = AnyValue::Other;
+    let mut value: &[u8] = &[];
     for field in Fields::of(message).flatten() {
         match (field.number, field.wire_type) {
             (otlp::key_value::KEY, WireType::Len) => key = field.value,
-            (otlp::key_value::VALUE, WireType::Len) => value = AnyValue::of(field.value),
+            (otlp::key_value::VALUE, WireType::Len) => value = field.value,
             _ => {}
         }
     }
@@ -188,10 +200,15 @@ impl<'a> SpanView<'a> {
 
     /// From its start to its end in nanoseconds; 0 where it ends before it starts.
     pub fn duration_nanos(self) -> u64 {
-        let time = |number| {
-            last(self.message, number, WireType::Fixed64).map_or(0, |field| field.fixed64())
-        };
-        time(otlp::span::END_TIME).saturating_sub(time(otlp::span::START_TIME))
+        let (mut start, mut end) = (0_u64, 0_u64);
+        for field in Fields::of(self.message).flatten() {
+            match (field.number, field.wire_type) {
+                (otlp::span::START_TIME, WireType::Fixed64) => start = field.fixed64(),
+                (otlp::span::END_TIME, WireType::Fixed64) => end = field.fixed64(),
+                _ => {}
+            }
+        }
+        end.saturating_sub(start)
     }
 
     /// The span id of its parent; empty for a root.
