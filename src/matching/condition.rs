@@ -56,9 +56,10 @@ pub(super) enum ValueTest {
 pub(super) struct Codes(u8);
 
 impl ResourceCondition {
-    pub(super) fn holds(&self, resource: ResourceView<'_>) -> bool {
+    /// Whether it holds for a resource whose `service.name` is `service`.
+    pub(super) fn holds(&self, resource: ResourceView<'_>, service: &[u8]) -> bool {
         match self {
-            Self::Service(globs) => Glob::any_matches(globs, resource.service_name()),
+            Self::Service(globs) => Glob::any_matches(globs, service),
             Self::Attribute(condition) => condition.holds(resource.attributes()),
         }
     }

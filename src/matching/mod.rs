@@ -70,7 +70,12 @@ impl Matcher {
 
     /// Whether the conditions on the resource hold: `service`, `resource_attributes`.
     pub fn resource_holds(&self, resource: ResourceView<'_>) -> bool {
-        self.resource.iter().all(|one| one.holds(resource))
+        self.resource.is_empty() || self.named_resource_holds(resource, resource.service_name())
+    }
+
+    /// The same for who has read the resource's `service.name` already, and asks many matchers.
+    pub fn named_resource_holds(&self, resource: ResourceView<'_>, service: &[u8]) -> bool {
+        self.resource.iter().all(|one| one.holds(resource, service))
     }
 
     /// Whether the conditions on the scope hold: `scope`.

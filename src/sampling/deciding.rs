@@ -50,8 +50,9 @@ impl<'a> Deciding<'a> {
         self.resource = Some(resource.message);
         self.scope = None;
         self.in_resource.rules.clear();
+        let service = resource.service_name();
         for (rule, index) in self.sampler.rules.iter().zip(0..) {
-            if rule.resource_holds(resource) {
+            if rule.named_resource_holds(resource, service) {
                 if !rule.reads_scope() && !rule.reads_span() {
                     self.in_resource.otherwise = index;
                     return;
@@ -59,7 +60,7 @@ impl<'a> Deciding<'a> {
                 self.in_resource.rules.push(index);
             }
         }
-        self.in_resource.otherwise = self.sampler.without_rules(resource);
+        self.in_resource.otherwise = self.sampler.without_rules(service);
     }
 
     /// The spans that follow have this scope; to be called also where the message has none.

@@ -8,10 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Deciding, Randomness, share::Share};
-use crate::{
-    matching::Matcher,
-    wire::{ResourceView, Wanted},
-};
+use crate::{matching::Matcher, wire::Wanted};
 
 /// Compiled policies, immutable: a reload makes a new one.
 #[derive(Debug)]
@@ -149,13 +146,9 @@ impl Sampler {
         Deciding::new(self)
     }
 
-    /// The policy of the spans of a resource that no rule matches.
-    pub(super) fn without_rules(&self, resource: ResourceView<'_>) -> u16 {
-        if self.services.is_empty() {
-            return self.default;
-        }
-        let service = self.services.get(resource.service_name());
-        *service.unwrap_or(&self.default)
+    /// The policy of the spans of `service` that no rule matches.
+    pub(super) fn without_rules(&self, service: &[u8]) -> u16 {
+        *self.services.get(service).unwrap_or(&self.default)
     }
 
     /// What the rule with this index asks.
