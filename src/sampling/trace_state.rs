@@ -292,6 +292,19 @@ mod tests {
 
     proptest::proptest! {
         #[test]
+        fn any_bytes_are_read_and_rewritten_without_panic(
+            before in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+            after in proptest::collection::vec(proptest::num::u8::ANY, 0..40),
+        ) {
+            let trace_state = [&before, OT, &after].concat();
+            let mut out = Vec::new();
+            for change in [ThresholdChange::Set(HALF), ThresholdChange::Erase] {
+                rewrite_trace_state(&trace_state, change, &mut out);
+                proptest::prop_assert!(out.len() <= trace_state.len() + ";th:8".len());
+            }
+        }
+
+        #[test]
         fn anything_is_read_and_rewritten_without_harm(
             trace_state in "(ot=)?([a-zA-Z0-9:;=, .é]|th:|rv:|,ot=){0,60}",
             threshold in 0_u64..1 << 56,
