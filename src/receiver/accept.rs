@@ -60,8 +60,9 @@ fn open(socket: TcpStream, peer: Peer, shared: &Arc<Shared>) {
         debug!(peer = %peer.address, %error, "the socket of a connection takes no options");
     }
     let serving = connection::run(socket, peer, Arc::clone(shared));
+    let stopped = shared.stopping.connections.clone();
     shared.tasks.spawn(async move {
-        serving.await;
+        stopped.run_until_cancelled(serving).await;
         drop(slot);
     });
 }

@@ -212,8 +212,6 @@ enum Event {
     Expired,
     /// The receivers stop.
     GoAway,
-    /// The receivers have stopped.
-    Dropped,
 }
 
 /// Drives a connection until it ends, or is ended. Returns the socket if it is to be lingered on.
@@ -231,7 +229,6 @@ async fn drive(
             biased;
             event = progress(&mut connection, activity, patience, ending, alarm.as_mut()) => event,
             () = shared.stopping.go_away.cancelled(), if !ending => Event::GoAway,
-            () = shared.stopping.connections.cancelled() => Event::Dropped,
         };
         match event {
             Event::Ended(result) => {
@@ -241,7 +238,6 @@ async fn drive(
                 return connection.into_socket();
             }
             Event::Expired if ending => return None,
-            Event::Dropped => return None,
             Event::Expired => {
                 ending = true;
                 connection.end();

@@ -91,6 +91,9 @@ impl Exchange {
                 self.note_misdirected(&unanswered.client, misdirected);
                 let taking = CatchUnwind::new(self.take(&unanswered, &head, body));
                 let taken = taking.await.unwrap_or_else(|_panicked| Err(panicked()));
+                shared
+                    .metrics
+                    .ingested(dialect.transport(), since.elapsed());
                 match taken {
                     Ok(receipt) => unanswered.accept(receipt),
                     Err(refusal) => unanswered.refuse(&refusal),
@@ -243,10 +246,6 @@ impl Unanswered<'_> {
 
     fn answered(mut self) {
         self.answered = true;
-        let transport = self.client.dialect.transport();
-        self.shared
-            .metrics
-            .ingested(transport, self.since.elapsed());
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct Intake<'a> {
     permit: Permit,
     bytes: Vec<u8>,
     coding: Coding,
+    /// The buffer never needs more than this.
+    capacity_max: usize,
     /// Bytes as sent.
     arrived: usize,
 }
@@ -63,12 +65,18 @@ impl<'a> Intake<'a> {
         announced: Option<usize>,
         compression: Compression,
     ) -> Result<Self, Refusal> {
-        let announced = announced.unwrap_or(UNANNOUNCED_CLAIM);
-        let (expected, state) = match compression {
-            Compression::Identity => (announced, 0),
-            Compression::Gzip => (announced.saturating_mul(GZIP_RATIO), STATE_BYTES),
+        let request_bytes_max = room.request_bytes_max;
+        let likely = announced.unwrap_or(UNANNOUNCED_CLAIM);
+        let (expected, state, capacity_max) = match compression {
+            Compression::Identity => (likely, 0, announced.unwrap_or(request_bytes_max)),
+            // One byte over the limit tells a body that is too large from one that has just the size.
+            Compression::Gzip => (
+                likely.saturating_mul(GZIP_RATIO),
+                STATE_BYTES,
+                request_bytes_max.saturating_add(1),
+            ),
         };
-        let first = expected.min(FIRST_CLAIM_MAX).min(room.request_bytes_max);
+        let first = expected.min(FIRST_CLAIM_MAX).min(request_bytes_max);
         let permit = room.claim(first + state).await?;
         let coding = match compression {
             Compression::Identity => Coding::Identity,
@@ -79,6 +87,7 @@ impl<'a> Intake<'a> {
             permit,
             bytes: Vec::with_capacity(first),
             coding,
+            capacity_max,
             arrived: 0,
         })
     }
@@ -91,8 +100,7 @@ impl<'a> Intake<'a> {
         }
         match &self.coding {
             Coding::Identity => {
-                self.reserve(self.arrived, self.room.request_bytes_max)
-                    .await?;
+                self.reserve(self.arrived).await?;
                 self.bytes.extend_from_slice(chunk);
                 Ok(())
             }
@@ -125,8 +133,6 @@ impl<'a> Intake<'a> {
     }
 
     async fn inflate(&mut self, mut chunk: &[u8]) -> Result<(), Refusal> {
-        // One byte over the limit tells a body that is too large from one that has just the size.
-        let capacity_max = self.room.request_bytes_max.saturating_add(1);
         loop {
             let Coding::Gzip(gunzip) = &mut self.coding else {
                 unreachable!("only compressed bodies are inflated")
@@ -139,18 +145,21 @@ impl<'a> Intake<'a> {
             }
             match progress {
                 Progress::InputUsed => return Ok(()),
-                Progress::RoomNeeded => self.reserve(self.bytes.len() + 1, capacity_max).await?,
+                Progress::RoomNeeded => self.reserve(self.bytes.len() + 1).await?,
             }
         }
     }
 
-    /// Makes the buffer hold `needed` bytes in all, and doubles it where it has to grow, up to `capacity_max`.
-    async fn reserve(&mut self, needed: usize, capacity_max: usize) -> Result<(), Refusal> {
+    /// Makes the buffer hold `needed` bytes in all, and doubles it where it has to grow, as far as it may need.
+    async fn reserve(&mut self, needed: usize) -> Result<(), Refusal> {
         let capacity = self.bytes.capacity();
         if needed <= capacity {
             return Ok(());
         }
-        let wanted = capacity.saturating_mul(2).clamp(needed, capacity_max);
+        let wanted = capacity
+            .saturating_mul(2)
+            .min(self.capacity_max)
+            .max(needed);
         self.room.grow(&mut self.permit, wanted - capacity).await?;
         self.bytes.reserve_exact(wanted - self.bytes.len());
         Ok(())

@@ -151,7 +151,7 @@ impl Refusals {
                 agent = agent(client.agent.as_ref()),
                 kind = ?kind,
                 held_back,
-                "took a request that came to the wrong port or path"
+                "understood a request that came to the wrong port or path"
             );
         }
     }
