@@ -192,7 +192,7 @@ impl Permit {
     pub fn bytes(&self) -> usize {
         self.shared
             .as_ref()
-            .map_or(0, |shared| shared.num_permits())
+            .map_or(0, OwnedSemaphorePermit::num_permits)
             + self.borrowed
     }
 

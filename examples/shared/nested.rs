@@ -8,7 +8,10 @@ use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 
 /// Sends the trace, waits until it has left, and returns its id.
-pub(crate) fn send(exporter: SpanExporter, service: &str) -> Result<String, Box<dyn std::error::Error>> {
+pub(crate) fn send(
+    exporter: SpanExporter,
+    service: &str,
+) -> Result<String, Box<dyn std::error::Error>> {
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(exporter)
         .with_resource(

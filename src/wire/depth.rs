@@ -18,9 +18,7 @@ pub(super) fn resource_is_readable(resource: &[u8], wanted: Wanted) -> bool {
             otlp::resource::ATTRIBUTES if wanted.resource_attributes => {
                 message_of(&field).and_then(key_value_is_readable).is_ok()
             }
-            otlp::resource::ATTRIBUTES => {
-                message_of(&field).is_ok_and(|message| service_name_is_readable(message))
-            }
+            otlp::resource::ATTRIBUTES => message_of(&field).is_ok_and(service_name_is_readable),
             _ => true,
         })
     })

@@ -34,6 +34,10 @@ pub use views::{AnyValue, Attributes, EventView, ResourceView, ScopeView, SpanVi
 
 /// What the compiled policies and edits read of a span beyond its ids and name, so that the scan at the door checks it: a
 /// span broken there is rejected alone. What nobody reads passes as it came.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a set of wishes, each independent of the others"
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Attributes of resources beyond `service.name`.

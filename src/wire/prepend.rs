@@ -1,5 +1,5 @@
 //! Writes a protobuf message from its end to its beginning, so that the length of every nested message is known when its
-//! length is written: one pass, no sizing, no patching. (FlatBuffers build the same way.)
+//! length is written: one pass, no sizing, no patching. (`FlatBuffers` build the same way.)
 //!
 //! What is large and unchanged is not copied: [`Prepend::share`] takes a slice of the original body.
 

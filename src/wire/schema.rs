@@ -40,42 +40,53 @@ pub(super) enum Kind {
 const VARINT: Kind = Kind::Number(WireType::Varint);
 const FIXED32: Kind = Kind::Number(WireType::Fixed32);
 const FIXED64: Kind = Kind::Number(WireType::Fixed64);
+const STRING: Kind = Kind::String;
+const BYTES: Kind = Kind::Bytes;
+const RESOURCE: Kind = Kind::Message(Message::Resource);
+const ENTITY_REF: Kind = Kind::Message(Message::EntityRef);
+const SCOPE_SPANS: Kind = Kind::Message(Message::ScopeSpans);
+const SCOPE: Kind = Kind::Message(Message::Scope);
+const SPAN: Kind = Kind::Message(Message::Span);
+const EVENT: Kind = Kind::Message(Message::Event);
+const LINK: Kind = Kind::Message(Message::Link);
+const STATUS: Kind = Kind::Message(Message::Status);
+const KEY_VALUE: Kind = Kind::Message(Message::KeyValue);
+const ANY_VALUE: Kind = Kind::Message(Message::AnyValue);
+const ARRAY: Kind = Kind::Message(Message::Array);
+const KV_LIST: Kind = Kind::Message(Message::KvList);
 
 impl Message {
     /// What the field with `number` holds (opentelemetry-proto 1.11, `trace.proto`, `common.proto`, `resource.proto`).
     pub(super) fn field(self, number: FieldNumber) -> Kind {
-        use Kind::{Bytes, String};
-        match (self, number) {
-            (Self::ResourceSpans, 1) => Kind::Message(Self::Resource),
-            (Self::ResourceSpans, 2) => Kind::Message(Self::ScopeSpans),
-            (Self::ScopeSpans, 1) => Kind::Message(Self::Scope),
-            (Self::ScopeSpans, 2) => Kind::Message(Self::Span),
-            (Self::ResourceSpans | Self::ScopeSpans, 3) => String,
-            (Self::Resource, 1) | (Self::Scope | Self::Event, 3) => Kind::Message(Self::KeyValue),
-            (Self::Link, 4) | (Self::Span, 9) => Kind::Message(Self::KeyValue),
-            (Self::Resource, 3) => Kind::Message(Self::EntityRef),
-            (Self::Resource, 2) => VARINT,
-            (Self::EntityRef, 1..=4) => String,
-            (Self::Scope, 1 | 2) => String,
-            (Self::Scope | Self::Event, 4) | (Self::Link, 5) => VARINT,
-            (Self::Span, 1 | 2 | 4) | (Self::Link, 1 | 2) => Bytes,
-            (Self::Span, 3 | 5) | (Self::Link, 3) | (Self::Event | Self::Status, 2) => String,
-            (Self::Span, 6 | 10 | 12 | 14) | (Self::Status, 3) => VARINT,
-            (Self::Span, 7 | 8) | (Self::Event, 1) => FIXED64,
-            (Self::Span, 11) => Kind::Message(Self::Event),
-            (Self::Span, 13) => Kind::Message(Self::Link),
-            (Self::Span, 15) => Kind::Message(Self::Status),
-            (Self::Span, 16) | (Self::Link, 6) => FIXED32,
-            (Self::KeyValue, 1) | (Self::AnyValue, 1) => String,
-            (Self::KeyValue, 2) | (Self::Array, 1) => Kind::Message(Self::AnyValue),
-            // The last ones belong to profiles (`key_strindex`, `string_value_strindex`), but readers know their type.
-            (Self::AnyValue, 2 | 3 | 8) | (Self::KeyValue, 3) => VARINT,
-            (Self::AnyValue, 4) => FIXED64,
-            (Self::AnyValue, 5) => Kind::Message(Self::Array),
-            (Self::AnyValue, 6) => Kind::Message(Self::KvList),
-            (Self::AnyValue, 7) => Bytes,
-            (Self::KvList, 1) => Kind::Message(Self::KeyValue),
-            _ => Kind::Unknown,
-        }
+        // A row a message type, its fields in their order: the table reads as the `.proto` files do.
+        let row: &[Kind] = match self {
+            Self::ResourceSpans => &[RESOURCE, SCOPE_SPANS, STRING],
+            Self::ScopeSpans => &[SCOPE, SPAN, STRING],
+            Self::Resource => &[KEY_VALUE, VARINT, ENTITY_REF],
+            Self::EntityRef => &[STRING, STRING, STRING, STRING],
+            Self::Scope => &[STRING, STRING, KEY_VALUE, VARINT],
+            Self::Span => &[
+                BYTES, BYTES, STRING, BYTES, STRING, VARINT, FIXED64, FIXED64, KEY_VALUE, VARINT,
+                EVENT, VARINT, LINK, VARINT, STATUS, FIXED32,
+            ],
+            Self::Event => &[FIXED64, STRING, KEY_VALUE, VARINT],
+            Self::Link => &[BYTES, BYTES, STRING, KEY_VALUE, VARINT, FIXED32],
+            Self::Status => &[Kind::Unknown, STRING, VARINT],
+            // The last fields of these two belong to profiles (`key_strindex`, `string_value_strindex`), but readers know
+            // their type.
+            Self::KeyValue => &[STRING, ANY_VALUE, VARINT],
+            Self::AnyValue => &[
+                STRING, VARINT, VARINT, FIXED64, ARRAY, KV_LIST, BYTES, VARINT,
+            ],
+            Self::Array => &[ANY_VALUE],
+            Self::KvList => &[KEY_VALUE],
+        };
+        let index = number
+            .checked_sub(1)
+            .and_then(|index| usize::try_from(index).ok());
+        index
+            .and_then(|index| row.get(index))
+            .copied()
+            .unwrap_or(Kind::Unknown)
     }
 }
