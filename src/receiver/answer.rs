@@ -288,3 +288,99 @@ impl Body for AnswerBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn body(response: Response<AnswerBody>) -> Bytes {
+        response.into_body().collect().await.unwrap().to_bytes()
+    }
+
+    #[test]
+    fn delays_are_spread_over_their_range() {
+        let delays: Vec<_> = (0..1000).map(|_| retry_delay()).collect();
+        assert!(
+            delays
+                .iter()
+                .all(|delay| (RETRY_AFTER_MIN..=RETRY_AFTER_MAX).contains(delay))
+        );
+        for second in 1..5 {
+            let in_it = delays
+                .iter()
+                .filter(|delay| delay.as_secs() == second)
+                .count();
+            assert!(
+                (150..350).contains(&in_it),
+                "{in_it} of 1000 in second {second}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_status_in_json_has_the_names_of_proto3() {
+        let refusal = Refusal::new(Reason::Full, "come \"again\"");
+        let response = Dialect::Json.refused(&refusal);
+        let seconds: f64 = response.headers()[RETRY_AFTER]
+            .to_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&body(response).await).unwrap();
+        assert_eq!(document["code"], 14);
+        assert_eq!(document["message"], "come \"again\"");
+        let detail = &document["details"][0];
+        assert_eq!(detail["@type"], "type.googleapis.com/google.rpc.RetryInfo");
+        let delay = detail["retryDelay"]
+            .as_str()
+            .unwrap()
+            .strip_suffix('s')
+            .unwrap();
+        // Retry-After has whole seconds, so it is the same delay rounded up.
+        assert_eq!(delay.parse::<f64>().unwrap().ceil(), seconds);
+    }
+
+    #[tokio::test]
+    async fn long_messages_are_cut_at_a_character() {
+        let refusal = Refusal::new(Reason::Malformed, "é".repeat(MESSAGE_BYTES_MAX));
+        for dialect in [Dialect::Grpc, Dialect::Protobuf, Dialect::Json] {
+            let response = dialect.refused(&refusal);
+            let head_bytes: usize = response.headers().values().map(HeaderValue::len).sum();
+            assert!(
+                head_bytes < 8 * 1024,
+                "gRPC suggests 8 KiB for a head: {head_bytes}"
+            );
+            assert!(body(response).await.len() < 4 * MESSAGE_BYTES_MAX);
+        }
+        let receipt = Receipt {
+            rejected_spans: 3,
+            message: "é".repeat(MESSAGE_BYTES_MAX),
+        };
+        let told = body(Dialect::Protobuf.accepted(receipt)).await;
+        let told = ExportTraceServiceResponse::decode(told)
+            .unwrap()
+            .partial_success
+            .unwrap();
+        assert_eq!(
+            (told.rejected_spans, told.error_message.len()),
+            (3, MESSAGE_BYTES_MAX)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_warning_rejects_nothing() {
+        let receipt = Receipt {
+            rejected_spans: 0,
+            message: "a warning".into(),
+        };
+        let framed = body(Dialect::Grpc.accepted(receipt)).await;
+        let told = ExportTraceServiceResponse::decode(&framed[frame::PREFIX_BYTES..]).unwrap();
+        let told = told.partial_success.unwrap();
+        assert_eq!(
+            (told.rejected_spans, &*told.error_message),
+            (0, "a warning")
+        );
+    }
+}

@@ -134,7 +134,9 @@ impl Exchange {
         };
         let Whole { bytes, permit } = whole;
         let taking = shared.pipeline.take(bytes, permit, origin, room.deadline);
-        room.wait(taking).await?
+        room.wait(taking)
+            .await?
+            .map_err(|refusal| room.told(refusal))
     }
 
     fn room(&self, options: &Options, dialect: Dialect, head: &Parts, since: Instant) -> Room {

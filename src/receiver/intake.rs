@@ -169,3 +169,106 @@ impl<'a> Intake<'a> {
 fn corrupt(corrupt: Corrupt) -> Refusal {
     Refusal::new(Reason::Malformed, corrupt.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, time::Duration};
+
+    use flate2::write::GzEncoder;
+    use tokio::time::Instant;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::budget::{Budget, Use};
+
+    const MAX: usize = 8 * FIRST_CLAIM_MAX;
+
+    fn room() -> Room {
+        Room {
+            budget: Budget::new(4 * MAX, MAX),
+            request_bytes_max: MAX,
+            deadline: Instant::now(),
+            wait: Duration::ZERO,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Takes `body` in chunks and checks at each that what is held is paid for; returns what is held at most and at the end.
+    async fn take(
+        body: &[u8],
+        announced: Option<usize>,
+        compression: Compression,
+    ) -> Result<(usize, usize), Reason> {
+        let room = room();
+        let mut held_max = 0;
+        let taking = async {
+            let mut intake = Intake::open(&room, announced, compression).await?;
+            for chunk in body.chunks(16 * 1024) {
+                intake.push(chunk).await?;
+                assert!(intake.permit.bytes() >= intake.bytes.capacity());
+                held_max = held_max.max(room.budget.used(Use::Bodies));
+            }
+            intake.finish().await
+        };
+        let whole = taking.await.map_err(|refusal| refusal.reason)?;
+        assert_eq!(room.budget.used(Use::Bodies), whole.permit.bytes());
+        Ok((held_max, whole.permit.bytes()))
+    }
+
+    #[tokio::test]
+    async fn an_announced_body_is_held_once_and_paid_to_the_byte() {
+        for bytes in [
+            0,
+            1,
+            1000,
+            FIRST_CLAIM_MAX,
+            FIRST_CLAIM_MAX + 1,
+            4_408_832,
+            MAX,
+        ] {
+            let body = vec![7; bytes];
+            let held = take(&body, Some(bytes), Compression::Identity).await;
+            assert_eq!(held, Ok((bytes, bytes)), "{bytes}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_announcement_alone_claims_no_more_than_the_first_claim() {
+        let room = room();
+        let intake = Intake::open(&room, Some(MAX), Compression::Identity)
+            .await
+            .unwrap();
+        assert_eq!(room.budget.used_total(), FIRST_CLAIM_MAX);
+        assert_eq!(intake.bytes.capacity(), FIRST_CLAIM_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_body_without_announcement_is_held_twice_at_most() {
+        for bytes in [1, UNANNOUNCED_CLAIM, UNANNOUNCED_CLAIM + 1, 3_000_000, MAX] {
+            let (held_max, held) = take(&vec![7; bytes], None, Compression::Identity)
+                .await
+                .unwrap();
+            assert!(
+                held_max <= (2 * bytes).max(UNANNOUNCED_CLAIM),
+                "{bytes}: {held_max}"
+            );
+            assert!((bytes..=2 * bytes).contains(&held), "{bytes}: {held}");
+        }
+        let over = take(&vec![7; MAX + 1], None, Compression::Identity).await;
+        assert_eq!(over, Err(Reason::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn a_bomb_is_held_up_to_the_limit() {
+        for (bytes, taken) in [(MAX, true), (MAX + 1, false), (64 * MAX, false)] {
+            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(&vec![0; bytes]).unwrap();
+            let bomb = encoder.finish().unwrap();
+            let held = take(&bomb, Some(bomb.len()), Compression::Gzip).await;
+            assert_eq!(held.is_ok(), taken, "{bytes}");
+            if let Ok((held_max, _)) = held {
+                assert!(held_max <= MAX + 1 + STATE_BYTES, "{held_max}");
+            }
+        }
+    }
+}

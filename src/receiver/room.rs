@@ -59,6 +59,14 @@ impl Room {
         }
     }
 
+    /// What a refusal is called when it comes of a stop: queues that refuse whoever waits say that they are full.
+    pub(super) fn told(&self, refusal: Refusal) -> Refusal {
+        if refusal.reason == Reason::Full && self.stop.is_cancelled() {
+            return shutting_down();
+        }
+        refusal
+    }
+
     /// Over the limit of the configuration.
     pub(super) fn too_large(&self, what: &str) -> Refusal {
         let request_bytes_max = self.request_bytes_max;

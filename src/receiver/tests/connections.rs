@@ -1,6 +1,6 @@
 //! Connections: how many, who pays for their windows, TLS on a plain port, health, and limits that change.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tonic::Code;
 use tonic_health::pb::{
@@ -8,9 +8,9 @@ use tonic_health::pb::{
 };
 
 use super::{
-    Setup, UnderTest,
+    REQUEST_BYTES_MAX, Setup, UnderTest,
     client::{GrpcClient, HttpClient, frame, grpc, http_traces},
-    spans,
+    sized, spans,
 };
 use crate::{budget::Use, metrics::Transport, otlp, receiver::sniff::TLS_ALERT};
 
@@ -78,6 +78,71 @@ async fn without_room_for_a_window_a_connection_is_closed() {
         .await;
     drop(taken);
     assert_eq!(http_traces(relay.http, &[], &spans(1)).await.status, 200);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_narrow_window_carries_any_body() {
+    let relay = Setup {
+        budget_bytes: 3 << 20, // a quarter is less than a wide window
+        ..Setup::default()
+    }
+    .start()
+    .await;
+    let body = sized(REQUEST_BYTES_MAX);
+    let mut client = GrpcClient::connect(relay.grpc).await;
+    client.ready().await;
+    assert_eq!(relay.budget.used(Use::Windows), 64 << 10);
+    let mut call = client.export(&[]).await;
+    call.send(frame(0, &body), true);
+    assert_eq!(call.answer().await.code(), Code::Ok);
+    assert_eq!(http_traces(relay.http, &[], &body).await.status, 200);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn many_calls_share_one_connection() {
+    let relay = UnderTest::start().await;
+    let mut client = GrpcClient::connect(relay.grpc).await;
+    client.ready().await;
+    let body = frame(0, &spans(20));
+    let mut calls = Vec::new();
+    for _ in 0..128 {
+        let mut call = client.export(&[]).await;
+        call.send(body.slice(..body.len() / 2), false);
+        calls.push(call);
+    }
+    for call in calls.iter_mut().rev() {
+        call.send(body.slice(body.len() / 2..), true);
+    }
+    for call in calls {
+        assert_eq!(call.answer().await.code(), Code::Ok);
+    }
+    assert_eq!(relay.totals().accepted, 128 * 20);
+    relay.finish().await;
+}
+
+/// A timeout that no clock can count to makes the code panic where a request is handled; the configuration does not allow
+/// it.
+#[tokio::test]
+async fn a_panic_is_told_and_ends_nothing_else() {
+    let relay = UnderTest::start().await;
+    let sound = relay.options.load_full();
+    let mut options = (*sound).clone();
+    options.body_timeout = Duration::MAX;
+    let mut client = GrpcClient::connect(relay.grpc).await;
+    for (options, code, status) in [
+        (Arc::new(options), Code::Internal, 500),
+        (sound, Code::Ok, 200),
+    ] {
+        relay.options.store(options);
+        let mut call = client.export(&[]).await;
+        call.send(frame(0, &spans(1)), true);
+        assert_eq!(call.answer().await.code(), code);
+        assert_eq!(http_traces(relay.http, &[], &spans(1)).await.status, status);
+    }
+    assert_eq!(relay.refused(Transport::Grpc, "INTERNAL", "internal"), 1);
+    assert_eq!(relay.refused(Transport::Http, "500", "internal"), 1);
     relay.finish().await;
 }
 

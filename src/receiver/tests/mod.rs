@@ -31,6 +31,7 @@ use crate::{
     processor::Snapshot,
     queue::{self, Queue, Queues},
     sampling::Sampler,
+    store::{self, Store},
 };
 
 /// Whatever a test waits for comes within this, or the test fails.
@@ -94,15 +95,16 @@ impl Setup {
         let queue = queues.open("jaeger".into(), queue_options);
         let stages = Stages {
             snapshot: Snapshot {
-                sampler: Sampler::keep_all(),
-                enricher: Enricher::default(),
+                sampler: Sampler::keep_all().into(),
+                enricher: Enricher::default().into(),
             },
             policies: metrics.policy_counters(["default"]),
             message_bytes_max: 64 << 20,
         };
+        let (store, _keeper) = Store::new(store::Options { bytes_max: 0 });
         let options = Arc::new(ArcSwap::from_pointee(self.options));
         let receivers = Receivers {
-            pipeline: Arc::new(Pipeline::new(stages, queues, metrics.clone())),
+            pipeline: Arc::new(Pipeline::new(stages, queues, store, metrics.clone())),
             budget: budget.clone(),
             metrics: metrics.clone(),
             options: Arc::clone(&options),
