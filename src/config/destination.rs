@@ -2,38 +2,21 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::Uri;
 
 use crate::{
-    document::{Findings, Place},
+    document::Findings,
     exporter::{self, Compression, Protocol, Retry, Tls},
     otlp, queue,
 };
 
 use super::{
-    files::{Files, Named},
+    endpoint,
+    files::Files,
     listen,
     settings::{Setting, Settings},
     sources::Surroundings,
 };
-
-/// Headers that the protocols own; the relay sets them itself.
-const RESERVED_HEADERS: &[&str] = &[
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "grpc-accept-encoding",
-    "grpc-encoding",
-    "grpc-timeout",
-    "host",
-    "te",
-    "transfer-encoding",
-];
-
-/// The usual ports, for endpoints that name none.
-const HTTP_PORT: u16 = 80;
-const HTTPS_PORT: u16 = 443;
 
 /// What is needed to read a destination.
 pub(super) struct Reading<'a, 'f> {
@@ -81,7 +64,7 @@ impl Reading<'_, '_> {
             retry: retry?,
             batch: batch?,
             queue: queue::Options {
-                bytes_max: settings.bytes("queue.bytes_max")?,
+                bytes_max: usize::try_from(settings.size_or_auto("queue.bytes_max")?.0?).ok()?,
                 required: settings.boolean(&at("required"))?,
             },
         })
@@ -121,7 +104,7 @@ impl Reading<'_, '_> {
 
     fn endpoint(&mut self, key: &str, protocol: Option<Protocol>) -> Option<Uri> {
         let written = self.settings.text(key)?.to_owned();
-        match endpoint(&written) {
+        match endpoint::parse(&written) {
             Ok(uri) => {
                 let fits = self.path_fits(key, &uri, protocol?);
                 let foreign = self.is_foreign(key, &uri);
@@ -155,7 +138,8 @@ impl Reading<'_, '_> {
 
     fn is_foreign(&mut self, key: &str, uri: &Uri) -> bool {
         let host = uri.host().unwrap_or_default();
-        let Some(listener) = listen::own(self.settings, self.around, host, port(uri)) else {
+        let Some(listener) = listen::own(self.settings, self.around, host, endpoint::port(uri))
+        else {
             return true;
         };
         let message = format!(
@@ -194,47 +178,6 @@ impl Reading<'_, '_> {
         self.findings.0.iter().any(|finding| finding.key == key)
     }
 
-    fn headers(&mut self, key: &str, files_key: &str) -> Option<Vec<(HeaderName, HeaderValue)>> {
-        let inline = self.settings.pairs(key).map(<[_]>::to_vec);
-        let named = self.settings.pairs(files_key).map(<[_]>::to_vec);
-        let mut headers = Vec::new();
-        let mut whole = true;
-        for (name, value, place) in inline.iter().flatten() {
-            whole &= self.header(&mut headers, &format!("{key}.{name}"), name, value, place);
-        }
-        for (name, path, place) in named.iter().flatten() {
-            let path_key = format!("{files_key}.{name}");
-            let file = Named {
-                path,
-                key: &path_key,
-                place,
-            };
-            match self.files.secret_text(file, self.findings) {
-                Some(value) => whole &= self.header(&mut headers, &path_key, name, &value, place),
-                None => whole = false,
-            }
-        }
-        (whole && inline.is_some() && named.is_some()).then_some(headers)
-    }
-
-    fn header(
-        &mut self,
-        headers: &mut Vec<(HeaderName, HeaderValue)>,
-        key: &str,
-        name: &str,
-        value: &str,
-        place: &Place,
-    ) -> bool {
-        match header(headers, name, value) {
-            Ok(header) => headers.push(header),
-            Err(message) => {
-                self.findings.mistake(place, key, message);
-                return false;
-            }
-        }
-        true
-    }
-
     fn tls(&mut self, at: &impl Fn(&str) -> String, secure: bool, known: bool) -> Option<Tls> {
         let (cert, key) = (at("tls.cert_file"), at("tls.key_file"));
         let ca = self.files.optional(
@@ -252,6 +195,7 @@ impl Reading<'_, '_> {
         let server_name = self
             .settings
             .text_or_null(&at("tls.server_name"))?
+            .0
             .map(str::to_owned);
         let insecure_skip_verify = self.settings.boolean(&at("tls.insecure_skip_verify"))?;
         if insecure_skip_verify {
@@ -260,7 +204,7 @@ impl Reading<'_, '_> {
                 "any certificate is taken, so anybody in between can read and change spans",
             );
         }
-        let (ca, chain, private) = (ca?, chain?, private?);
+        let (ca, chain, private) = (ca?.0, chain?.0, private?.0);
         let identity = match (chain, private) {
             (Some(chain), Some(private)) => Some((chain, private)),
             (None, None) => None,
@@ -295,7 +239,7 @@ impl Reading<'_, '_> {
             factor: settings.number(&at("retry.factor"))?,
             jitter: settings.number(&at("retry.jitter"))?,
             max: settings.duration(&at("retry.max"))?,
-            give_up_after: settings.duration_or_never(&at("retry.give_up_after"))?,
+            give_up_after: settings.duration_or_never(&at("retry.give_up_after"))?.0,
         };
         if retry.first > retry.max {
             let message = format!("longer than retry.max, which is {:?}", retry.max);
@@ -328,90 +272,4 @@ impl Reading<'_, '_> {
         }
         Some(spans)
     }
-}
-
-/// Reads an endpoint. The error says what to write instead.
-fn endpoint(written: &str) -> Result<Uri, String> {
-    let example = "allowed: a URL such as http://jaeger:4317";
-    let Some((scheme, rest)) = written.split_once("://") else {
-        let message = format!(
-            "`{written}` has no scheme: write http://{written}, or https://{written} for TLS"
-        );
-        return Err(message);
-    };
-    if !matches!(scheme, "http" | "https") {
-        return Err(format!("found the scheme `{scheme}`; allowed: http, https"));
-    }
-    // What could be a password is not repeated.
-    if rest
-        .split('/')
-        .next()
-        .is_some_and(|host| host.contains('@'))
-    {
-        return Err(
-            "a user or password in the URL; put it into headers_files: { authorization: FILE }"
-                .to_owned(),
-        );
-    }
-    if written.contains(['?', '#']) {
-        return Err(format!("`{written}` has a query or fragment; {example}"));
-    }
-    let uri: Uri = written
-        .parse()
-        .map_err(|error| format!("`{written}` is no URL ({error}); {example}"))?;
-    let port_is_number = uri.authority().is_some_and(|authority| {
-        authority.port().is_none_or(|port| port.as_u16() != 0)
-            && authority.port().is_some() == host_has_port(authority.as_str())
-    });
-    if uri.host().is_none_or(str::is_empty) || !port_is_number {
-        return Err(format!(
-            "`{written}` lacks a host or a usable port; {example}"
-        ));
-    }
-    Ok(uri)
-}
-
-/// Whether something follows the host, brackets of an IPv6 address aside; `Uri` passes over ports above 65535.
-fn host_has_port(authority: &str) -> bool {
-    authority
-        .rsplit_once(']')
-        .map_or(authority, |(_, rest)| rest)
-        .contains(':')
-}
-
-fn port(uri: &Uri) -> u16 {
-    let usual = if uri.scheme_str() == Some("https") {
-        HTTPS_PORT
-    } else {
-        HTTP_PORT
-    };
-    uri.port_u16().unwrap_or(usual)
-}
-
-fn header(
-    headers: &[(HeaderName, HeaderValue)],
-    name: &str,
-    value: &str,
-) -> Result<(HeaderName, HeaderValue), String> {
-    let name: HeaderName = name
-        .parse()
-        .map_err(|_| "no name of a header; allowed: letters, digits and dashes".to_owned())?;
-    if RESERVED_HEADERS.contains(&name.as_str()) {
-        return Err("the relay sets this header itself; leave it out".to_owned());
-    }
-    if headers.iter().any(|(known, _)| *known == name) {
-        return Err("this header is set twice; names differ by more than case".to_owned());
-    }
-    let mut value: HeaderValue = value
-        .parse()
-        .map_err(|_| "its value holds characters that no header may".to_owned())?;
-    value.set_sensitive(true);
-    Ok((name, value))
-}
-
-/// The host and port of a destination, for reaching it.
-pub fn host_and_port(options: &exporter::Options) -> (String, u16) {
-    let host = options.endpoint.host().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    (bare.to_owned(), port(&options.endpoint))
 }

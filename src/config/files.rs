@@ -11,7 +11,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use crate::document::{Findings, Place};
 
-use super::{settings::Settings, sources::Surroundings};
+use super::{
+    settings::{Optional, Settings},
+    sources::Surroundings,
+};
 
 /// The files of one loading.
 pub(super) struct Files<'a> {
@@ -74,20 +77,20 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// The file that a key names, if it names one: `Some(None)` for `null`, `None` after a mistake.
+    /// The file that a key names, if it names one: `None` after a mistake.
     pub(super) fn optional<T>(
         &mut self,
         settings: &Settings,
         key: &str,
         findings: &mut Findings,
         read: impl FnOnce(&mut Self, Named<'_>, &mut Findings) -> Option<T>,
-    ) -> Option<Option<T>> {
+    ) -> Option<Optional<T>> {
         let place = settings.place(key);
-        match settings.text_or_null(key)? {
-            None => Some(None),
+        match settings.text_or_null(key)?.0 {
+            None => Some(Optional(None)),
             Some(path) => {
                 let place = &place;
-                read(self, Named { path, key, place }, findings).map(Some)
+                read(self, Named { path, key, place }, findings).map(|value| Optional(Some(value)))
             }
         }
     }

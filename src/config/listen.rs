@@ -7,7 +7,11 @@ use std::{
 
 use crate::document::{Findings, Place, Value};
 
-use super::{schema::Kind, settings::Settings, sources::Surroundings};
+use super::{
+    schema::Kind,
+    settings::{Optional, Settings},
+    sources::Surroundings,
+};
 
 /// The variable that says where bare ports bind.
 pub const LISTEN_HOST_VARIABLE: &str = "OTLP_RELAY_LISTEN_HOST";
@@ -87,7 +91,7 @@ pub(super) fn check(settings: &Settings, around: &Surroundings<'_>, findings: &m
 
 fn both_off(settings: &Settings, findings: &mut Findings) {
     let [grpc, http, _] = LISTENERS;
-    if settings.listen(grpc) == Some(None) && settings.listen(http) == Some(None) {
+    if [grpc, http].map(|path| settings.listen(path)) == [Some(Optional(None)); 2] {
         let message = "both listeners are off, so nothing could be received; give one a port";
         findings.mistake(&settings.place(http), http, message);
     }
@@ -110,7 +114,7 @@ fn same_port(settings: &Settings, findings: &mut Findings) {
 }
 
 fn exposed_admin(settings: &Settings, findings: &mut Findings) {
-    let (Some(Some(address)), Some(None)) = (
+    let (Some(Optional(Some(address))), Some(Optional(None))) = (
         settings.listen("admin.listen"),
         settings.text_or_null("admin.token_file"),
     ) else {
@@ -145,7 +149,7 @@ fn loopback_in_container(settings: &Settings, around: &Surroundings<'_>, finding
 pub(super) fn all(settings: &Settings) -> Vec<(&'static str, SocketAddr)> {
     LISTENERS
         .into_iter()
-        .filter_map(|path| Some((path, settings.listen(path)??)))
+        .filter_map(|path| Some((path, settings.listen(path)?.0?)))
         .collect()
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::document::{Findings, display_size};
 
 use super::{
-    settings::{Setting, Settings},
+    settings::{Optional, Setting, Settings},
     sources::Surroundings,
 };
 
@@ -33,8 +33,8 @@ fn budget(settings: &mut Settings, around: &Surroundings<'_>, findings: &mut Fin
     let limit = cgroup_limit(around);
     let (bytes, origin) = match settings.size_or_auto(path) {
         None => return,
-        Some(Some(bytes)) => (bytes, String::new()),
-        Some(None) => (auto(limit), from_limit(limit)),
+        Some(Optional(Some(bytes))) => (bytes, String::new()),
+        Some(Optional(None)) => (auto(limit), from_limit(limit)),
     };
     settings.resolve(path, Setting::Size(bytes));
     let Some(request) = settings.size("receivers.request_bytes_max") else {
@@ -79,7 +79,7 @@ fn from_limit(limit: Option<u64>) -> String {
 fn queues(settings: &mut Settings, findings: &mut Findings) {
     let path = "queue.bytes_max";
     let count = settings.destinations.len().max(1) as u64;
-    let (Some(budget), Some(request), Some(queue)) = (
+    let (Some(budget), Some(request), Some(Optional(queue))) = (
         settings.size("budget.bytes"),
         settings.size("receivers.request_bytes_max"),
         settings.size_or_auto(path),

@@ -43,14 +43,14 @@ impl Provider for Layer {
 
 /// Merges everything into one tree, in which every key that has a default is set. `file` is the file's root.
 pub(super) fn merge(file: Node, around: &Surroundings<'_>, findings: &mut Findings) -> Node {
-    let named = destination_names(&file);
-    let variables = own_variables(around, &named, findings);
-    let opentelemetry = if named.is_empty() && destination_names(&variables).is_empty() {
+    let configured = destination_names(&file);
+    let variables = own_variables(around, &configured, findings);
+    let opentelemetry = if configured.is_empty() && destination_names(&variables).is_empty() {
         otel::destination(around, findings)
     } else {
         mapping(Vec::new(), &Place::whole("environment"))
     };
-    let mut names: BTreeSet<String> = named.into_iter().collect();
+    let mut names: BTreeSet<String> = configured.into_iter().collect();
     names.extend(destination_names(&variables));
     names.extend(destination_names(&opentelemetry));
     let layers = [

@@ -5,7 +5,10 @@
 
 pub mod collector;
 mod destination;
+mod endpoint;
 mod files;
+mod headers;
+mod kinds;
 mod listen;
 mod memory;
 mod merge;
@@ -16,6 +19,7 @@ mod settings;
 mod sources;
 
 use std::{
+    collections::HashSet,
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -24,7 +28,7 @@ use std::{
 
 use crate::{
     admin,
-    document::{Findings, Node, Value},
+    document::{Findings, Node, Severity, Value},
     enrichment::Enricher,
     exporter,
     metrics::CollectorNames,
@@ -33,10 +37,10 @@ use crate::{
     store,
 };
 
-pub use destination::host_and_port;
+pub use endpoint::host_and_port;
 pub use listen::LISTEN_HOST_VARIABLE;
 pub use schema::{Key, Kind, Preset, keys};
-pub use sources::{Surroundings, USUAL_FILES};
+pub use sources::{Surroundings, USUAL_FILES, collectors_equivalent};
 
 use files::Files;
 use listen::ListenHost;
@@ -97,6 +101,7 @@ pub fn load(file: Option<&Path>, around: &Surroundings<'_>) -> Result<Config, Fi
     let mut findings = Findings::default();
     let config = read(file, around, &mut findings);
     findings.sort();
+    one_mistake_a_key(&mut findings);
     match config {
         Some(mut config) if !findings.any_mistake() => {
             config.warnings = findings;
@@ -107,6 +112,16 @@ pub fn load(file: Option<&Path>, around: &Surroundings<'_>) -> Result<Config, Fi
             Err(findings)
         }
     }
+}
+
+/// The first mistake about a key at a place is the cause; what else is said of it there follows from it.
+fn one_mistake_a_key(findings: &mut Findings) {
+    let mut seen = HashSet::new();
+    findings.0.retain(|finding| {
+        finding.severity == Severity::Warning
+            || finding.key.is_empty()
+            || seen.insert((finding.place.clone(), finding.key.clone()))
+    });
 }
 
 /// What a reload cannot change: mistakes that say "needs a restart".
@@ -194,8 +209,8 @@ fn read(
 
 fn receivers(settings: &Settings) -> Option<receiver::Options> {
     Some(receiver::Options {
-        grpc_listen: settings.listen("receivers.grpc.listen")?,
-        http_listen: settings.listen("receivers.http.listen")?,
+        grpc_listen: settings.listen("receivers.grpc.listen")?.0,
+        http_listen: settings.listen("receivers.http.listen")?.0,
         request_bytes_max: settings.bytes("receivers.request_bytes_max")?,
         connections_max: settings.integer("receivers.connections_max")?,
         streams_max: settings.integer("receivers.streams_max")?,
@@ -214,9 +229,9 @@ fn admin(
 ) -> Option<admin::Options> {
     let token = files.optional(settings, "admin.token_file", findings, Files::secret_text)?;
     Some(admin::Options {
-        listen: settings.listen("admin.listen")??,
+        listen: settings.listen("admin.listen")?.0?,
         allowed_hosts: settings.texts("admin.allowed_hosts")?.to_vec(),
-        token,
+        token: token.0,
     })
 }
 
@@ -250,7 +265,7 @@ fn sampler(
         Some(root)
     };
     let root = files.optional(settings, "sampling.policy_file", findings, document)?;
-    Some(match root {
+    Some(match root.0 {
         Some(root) => Sampler::read(&root, randomness, hash_seed, findings),
         None => Sampler::keep_all(),
     })
@@ -278,7 +293,7 @@ fn enricher(
     };
     // A key file that cannot be read has been reported; the edits are not to say the same again.
     let unread = hash_key.is_none().then_some(&b"unread"[..]);
-    let hash_key = hash_key.flatten();
+    let hash_key = hash_key.and_then(|key| key.0);
     Some(Enricher::read(
         edits,
         "enrichment",

@@ -55,9 +55,8 @@ pub(super) fn destination(around: &Surroundings<'_>, findings: &mut Findings) ->
     };
     let word = if http { "http" } else { "grpc" };
     set(&["protocol"], text(word), &protocol_place);
-    if let Some(base) = base_url(&endpoint, http, findings) {
-        set(&["endpoint"], text(base), &endpoint.place);
-    }
+    let base = base_url(&endpoint, http, findings);
+    set(&["endpoint"], text(base), &endpoint.place);
     // Unset means none, also for https: that is OpenTelemetry's rule, and the relay's own default is not asked.
     match variable(around, "COMPRESSION") {
         Some(found) => set(&["compression"], text(found.value), &found.place),
@@ -112,20 +111,22 @@ fn warn_of_port(endpoint: &Variable<'_>, http_by_default: bool, findings: &mut F
 }
 
 /// The URL to which `/v1/traces` is added. The variable for traces is used as it is, so it must end in that.
-fn base_url<'a>(endpoint: &Variable<'a>, http: bool, findings: &mut Findings) -> Option<&'a str> {
+fn base_url<'a>(endpoint: &Variable<'a>, http: bool, findings: &mut Findings) -> &'a str {
     if !(http && endpoint.for_traces) {
-        return Some(endpoint.value);
+        return endpoint.value;
     }
-    let base = endpoint.value.strip_suffix(otlp::TRACES_PATH);
-    if base.is_none() {
-        let message = format!(
-            "this variable is used as it is, and its path must end in {path}; \
+    endpoint
+        .value
+        .strip_suffix(otlp::TRACES_PATH)
+        .unwrap_or_else(|| {
+            let message = format!(
+                "this variable is used as it is, and its path must end in {path}; \
              write that, or set OTEL_EXPORTER_OTLP_ENDPOINT, to which it is added",
-            path = otlp::TRACES_PATH
-        );
-        findings.mistake(&endpoint.place, "destinations.otlp.endpoint", message);
-    }
-    base
+                path = otlp::TRACES_PATH
+            );
+            findings.mistake(&endpoint.place, "destinations.otlp.endpoint", message);
+            endpoint.value
+        })
 }
 
 /// Milliseconds without a unit; anything else is left to the typed setting to refuse.

@@ -4,7 +4,9 @@
 
 use std::fmt::Write;
 
-use crate::document::{Entry, Node, Value, display_duration, display_size};
+use crate::document::{
+    Entry, Node, Value, display_duration, display_size, parse_duration, parse_size,
+};
 
 use super::{
     schema::{self, Child, DESTINATION, Key, Kind},
@@ -129,7 +131,7 @@ fn tree(out: &mut String, node: &Node, name: &str, depth: usize) {
     }
 }
 
-fn flow(node: &Node) -> String {
+pub(super) fn flow(node: &Node) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
@@ -177,10 +179,16 @@ fn scalar(text: &str) -> String {
 fn is_plain(text: &str) -> bool {
     let words = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
     let of_letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+    let begins_as_word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    (begins_as_word || is_quantity(text))
         && text.chars().all(|c| of_letters(c) || c == ':')
         && !text.ends_with(':')
         && !words.contains(&text.to_ascii_lowercase().as_str())
+}
+
+/// A number with a unit, such as `200ms`: no number to any reader.
+fn is_quantity(text: &str) -> bool {
+    parse_duration(text).is_ok_and(|_| text != "0") || parse_size(text).is_ok_and(|_| text != "0")
 }
 
 fn quoted(text: &str) -> String {

@@ -5,11 +5,12 @@
 use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
 
 use crate::{
-    document::{Entry, Findings, Node, Place, Section, Value, display_duration, display_size},
+    document::{Entry, Findings, Node, Place, Section, Value},
     store,
 };
 
 use super::{
+    kinds,
     listen::ListenHost,
     schema::{self, Child, DESTINATION, Key, Kind, Preset},
 };
@@ -37,6 +38,10 @@ pub(super) enum Setting {
     Pairs(Vec<(String, String, Place)>),
     Edits(Node),
 }
+
+/// A value, or none where a word says so: `off`, `auto`, `never`, `null`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Optional<T>(pub(super) Option<T>);
 
 /// All settings by their dotted path.
 #[derive(Clone)]
@@ -121,11 +126,11 @@ impl Settings {
         }
     }
 
-    /// A duration; `never` is `Some(None)`.
-    pub(super) fn duration_or_never(&self, path: &str) -> Option<Option<Duration>> {
+    /// A duration, or `never`.
+    pub(super) fn duration_or_never(&self, path: &str) -> Option<Optional<Duration>> {
         match self.get(path)? {
-            Setting::Nothing => Some(None),
-            _ => self.duration(path).map(Some),
+            Setting::Nothing => Some(Optional(None)),
+            _ => self.duration(path).map(|value| Optional(Some(value))),
         }
     }
 
@@ -141,11 +146,11 @@ impl Settings {
         usize::try_from(self.size(path)?).ok()
     }
 
-    /// A size; `auto` is `Some(None)`.
-    pub(super) fn size_or_auto(&self, path: &str) -> Option<Option<u64>> {
+    /// A size, or `auto`.
+    pub(super) fn size_or_auto(&self, path: &str) -> Option<Optional<u64>> {
         match self.get(path)? {
-            Setting::Nothing => Some(None),
-            _ => self.size(path).map(Some),
+            Setting::Nothing => Some(Optional(None)),
+            _ => self.size(path).map(|value| Optional(Some(value))),
         }
     }
 
@@ -156,11 +161,11 @@ impl Settings {
         }
     }
 
-    /// A string or a path; `null` is `Some(None)`.
-    pub(super) fn text_or_null(&self, path: &str) -> Option<Option<&str>> {
+    /// A string or a path, or `null`.
+    pub(super) fn text_or_null(&self, path: &str) -> Option<Optional<&str>> {
         match self.get(path)? {
-            Setting::Nothing => Some(None),
-            _ => self.text(path).map(Some),
+            Setting::Nothing => Some(Optional(None)),
+            _ => self.text(path).map(|value| Optional(Some(value))),
         }
     }
 
@@ -171,11 +176,11 @@ impl Settings {
         }
     }
 
-    /// A listener; `off` is `Some(None)`.
-    pub(super) fn listen(&self, path: &str) -> Option<Option<SocketAddr>> {
+    /// A listener, or `off`.
+    pub(super) fn listen(&self, path: &str) -> Option<Optional<SocketAddr>> {
         match self.get(path)? {
-            Setting::Nothing => Some(None),
-            Setting::Listen(address) => Some(Some(*address)),
+            Setting::Nothing => Some(Optional(None)),
+            Setting::Listen(address) => Some(Optional(Some(*address))),
             _ => mistyped(path),
         }
     }
@@ -248,7 +253,7 @@ impl Reading<'_> {
         let setting = match node {
             None => None,
             Some(node) if nullable && node.value == Value::Null => Some(Setting::Nothing),
-            Some(node) => read(section, name, key.kind, node, self.host),
+            Some(node) => kinds::read(section, name, key.kind, node, self.host),
         };
         self.settings.values.insert(path, (place, setting));
     }
@@ -266,148 +271,4 @@ fn check_name(path: &str, entry: &Entry, findings: &mut Findings) {
         let message = "this name belongs to the embedded trace store; choose another";
         findings.mistake(&entry.place, path, message);
     }
-}
-
-fn read(
-    section: &mut Section<'_, '_>,
-    name: &'static str,
-    kind: Kind,
-    node: &Node,
-    host: &ListenHost,
-) -> Option<Setting> {
-    let word = |setting: &str| matches!(&node.value, Value::String(text) if text == setting);
-    match kind {
-        Kind::Boolean => section.boolean(name).map(Setting::Boolean),
-        Kind::Integer(from, to) => section.integer(name, from..=to).map(Setting::Integer),
-        Kind::Number(from, to) => section.number(name, from..=to).map(Setting::Number),
-        Kind::DurationOrNever(..) if word("never") => Some(Setting::Nothing),
-        Kind::Duration(from, to) | Kind::DurationOrNever(from, to) => {
-            duration(section, name, from, to, kind)
-        }
-        Kind::SizeOrAuto(..) if word("auto") => Some(Setting::Nothing),
-        Kind::Size(from, to) | Kind::SizeOrAuto(from, to) => size(section, name, from, to, kind),
-        Kind::Text | Kind::File | Kind::SecretFile | Kind::Endpoint => text(section, name),
-        Kind::Texts => texts(section, name, node),
-        Kind::ListenOrOff if word("off") => Some(Setting::Nothing),
-        Kind::Listen | Kind::ListenOrOff => match host.address(&node.value, kind) {
-            Ok(address) => Some(Setting::Listen(address)),
-            Err(message) => refuse(section, name, message),
-        },
-        Kind::Choice(words) => choice(section, name, words),
-        Kind::ChoiceWithLater(words, later) => {
-            if let Some(word) = later.iter().find(|later| word(later)) {
-                let allowed = words.join(", ");
-                let message = format!("`{word}` does not exist yet; allowed: {allowed}");
-                return refuse(section, name, message);
-            }
-            choice(section, name, words)
-        }
-        Kind::Headers => pairs(section, name, node, true),
-        Kind::HeaderFiles => pairs(section, name, node, false),
-        Kind::Edits => Some(Setting::Edits(node.clone())),
-        Kind::Later => None,
-    }
-}
-
-fn refuse(
-    section: &mut Section<'_, '_>,
-    name: &str,
-    message: impl Into<String>,
-) -> Option<Setting> {
-    section.mistake(name, message);
-    None
-}
-
-fn duration(
-    section: &mut Section<'_, '_>,
-    name: &'static str,
-    from: Duration,
-    to: Duration,
-    kind: Kind,
-) -> Option<Setting> {
-    let found = section.duration(name)?;
-    if (from..=to).contains(&found) {
-        return Some(Setting::Duration(found));
-    }
-    let found = display_duration(found);
-    let message = format!("found {found}; allowed: {}", kind.in_words());
-    refuse(section, name, message)
-}
-
-fn size(
-    section: &mut Section<'_, '_>,
-    name: &'static str,
-    from: u64,
-    to: u64,
-    kind: Kind,
-) -> Option<Setting> {
-    let found = section.size(name)?;
-    if (from..=to).contains(&found) {
-        return Some(Setting::Size(found));
-    }
-    let found = display_size(found);
-    let message = format!("found {found}; allowed: {}", kind.in_words());
-    refuse(section, name, message)
-}
-
-fn text(section: &mut Section<'_, '_>, name: &'static str) -> Option<Setting> {
-    let text = section.string(name)?;
-    if text.is_empty() {
-        return refuse(section, name, "found an empty string; leave the key out");
-    }
-    Some(Setting::Text(text.to_owned()))
-}
-
-/// A list of strings; one string with commas serves too, because a variable cannot hold a list.
-fn texts(section: &mut Section<'_, '_>, name: &'static str, node: &Node) -> Option<Setting> {
-    let texts: Vec<String> = match &node.value {
-        Value::String(text) => text
-            .split(',')
-            .map(|part| part.trim().to_owned())
-            .filter(|part| !part.is_empty())
-            .collect(),
-        _ => {
-            let texts = section.string_list(name)?;
-            texts.into_iter().map(str::to_owned).collect()
-        }
-    };
-    Some(Setting::Texts(texts))
-}
-
-fn choice(
-    section: &mut Section<'_, '_>,
-    name: &'static str,
-    words: &[&'static str],
-) -> Option<Setting> {
-    let choices: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
-    let word = section.choice(name, &choices)?;
-    Some(Setting::Text(word.to_owned()))
-}
-
-/// A mapping of names to strings. What is `secret` is never repeated in a message.
-fn pairs(
-    section: &mut Section<'_, '_>,
-    name: &'static str,
-    node: &Node,
-    secret: bool,
-) -> Option<Setting> {
-    if secret && !matches!(node.value, Value::Map(_) | Value::Null) {
-        return refuse(
-            section,
-            name,
-            "allowed: a mapping of header names to values",
-        );
-    }
-    let mut pairs = Vec::new();
-    let mut whole = true;
-    for (path, entry) in section.entries(name) {
-        if let Value::String(text) = &entry.node.value {
-            pairs.push((entry.key.clone(), text.clone(), entry.place.clone()));
-        } else {
-            let message = "allowed: a string; put the value into quotes";
-            section.findings().mistake(&entry.place, path, message);
-            whole = false;
-        }
-    }
-    whole.then_some(Setting::Pairs(pairs))
 }

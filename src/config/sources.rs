@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::document::{self, Findings, Node, Place};
+use crate::document::{self, Findings, Node, Place, Section};
 
 use super::collector;
 
@@ -106,11 +106,22 @@ pub(super) fn read_configuration(
         findings.mistake(&root.place, "", message);
         return None;
     }
+    // figment merges mappings; anything else at the top would be lost on it.
+    Section::open(&root, "", findings)?;
     expand(&mut root, around, findings);
     Some(Written {
         path: Some(path),
         root,
     })
+}
+
+/// The relay's equivalent of the configuration file, if that is a Collector's.
+pub fn collectors_equivalent(named: Option<&Path>, around: &Surroundings<'_>) -> Option<String> {
+    // What keeps it from being read is said when it is loaded.
+    let mut findings = Findings::default();
+    let (path, bytes) = find(named, around, &mut findings)??;
+    let root = read_document(&path, bytes, &mut findings)?;
+    collector::is_collector(&root).then(|| collector::translate(&root))
 }
 
 type Found = Option<(PathBuf, Vec<u8>)>;
@@ -141,7 +152,7 @@ pub(super) fn read_document(path: &Path, bytes: Vec<u8>, findings: &mut Findings
         Ok(text) => text,
         Err(error) => {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = 1 + valid.iter().filter(|byte| **byte == b'\n').count();
+            let line = valid.split(|byte| *byte == b'\n').count();
             let place = Place::new(&source.into(), line);
             findings.mistake(&place, "", "not UTF-8; save the file as UTF-8");
             return None;

@@ -28,7 +28,7 @@ pub struct Node {
 }
 
 /// Where a node stands: a file and its line, an environment variable, or the built-in defaults.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The file as it was named, or `environment variable NAME`, or `built-in default`.
     pub source: Arc<str>,

@@ -289,8 +289,9 @@ impl<'a> Builder<'a> {
         self.put(node, 0, span)
     }
 
-    /// Puts a finished node where it belongs. The value of a key that was used before is left out.
-    fn put(&mut self, node: Node, anchor: usize, span: Span) -> Result<(), Stop> {
+    /// Puts a finished node where it belongs. The value of a key that was used before is left out. A list or mapping under
+    /// a key stands where the key does: that is where people look for what it lacks.
+    fn put(&mut self, mut node: Node, anchor: usize, span: Span) -> Result<(), Stop> {
         if anchor != 0 {
             self.anchor(anchor, &node, span)?;
         }
@@ -302,6 +303,9 @@ impl<'a> Builder<'a> {
             Value::List(items) => items.push(node),
             Value::Map(entries) => {
                 let (key, place) = open.key.take().expect("a value follows its key");
+                if matches!(node.value, Value::List(_) | Value::Map(_)) {
+                    node.place = place.clone();
+                }
                 if !open.repeated {
                     entries.push(Entry { key, place, node });
                 }

@@ -71,6 +71,7 @@ fn every_node_knows_its_line() {
     assert_eq!(entries[0].place.line, 1);
     assert_eq!(inner[0].place.line, 2);
     assert_eq!(inner[1].place.line, 4);
+    assert_eq!(inner[1].node.place.line, 4);
     assert_eq!(items[0].place.to_string(), "f.yaml:5");
 }
 

@@ -168,7 +168,7 @@ admin: { listen: '[::1]:9999', allowed_hosts: ['a', 'b: c', 'yes'], token_file: 
 sampling: { hash_seed: 7 }
 enrichment:
   - on: resource
-    set: { a.b: '$$x', 'c d': 'true', e: 1.0, f: [1, \"two\\nlines\"], g: null }
+    set: { a.b: '$$x', 'c d': 'true', e: 1.0, f: \"two\\nlines\", g: -7 }
 destinations:
   b:
     endpoint: https://b.example/base/
@@ -287,8 +287,8 @@ fn mistakes_in_opentelemetrys_variables_are_named() {
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: mistake: destinations.otlp.endpoint: this variable is used as it is",
         ),
         (
-            &[("ENDPOINT", "jaeger:4317")],
-            "OTEL_EXPORTER_OTLP_ENDPOINT: mistake: destinations.otlp.endpoint: `jaeger:4317` has no scheme",
+            &[("ENDPOINT", "jaeger:4318")],
+            "OTEL_EXPORTER_OTLP_ENDPOINT: mistake: destinations.otlp.endpoint: `jaeger:4318` has no scheme",
         ),
         (
             &[("ENDPOINT", "http://a:1"), ("PROTOCOL", "http/json")],
@@ -344,18 +344,16 @@ fn the_shipped_files_load_without_a_finding() {
         Some(&folder.join("otlp-relay.yaml")),
         &Surroundings {
             environment: BTreeMap::new(),
-            read: &|path| std::fs::read(path),
+            read: &|path| {
+                let shipped = path.starts_with(env!("CARGO_MANIFEST_DIR"));
+                let hidden = || io::Error::from(io::ErrorKind::NotFound);
+                shipped.then(|| std::fs::read(path)).ok_or_else(hidden)?
+            },
         },
     );
     let config = config.unwrap_or_else(|findings| panic!("\n{findings}"));
-    let warnings = lines(&config.warnings);
     // Without whole traces a rule on what a span says can tear traces, and that is said.
-    assert!(
-        warnings
-            .iter()
-            .all(|line| line.contains("health checks") || line.contains("rules[0]")),
-        "{warnings:#?}"
-    );
+    assert_lines(&lines(&config.warnings), &["rules[0]"]);
     assert_eq!(&*config.destinations[0].name, "jaeger");
     assert_eq!(
         config.watched,

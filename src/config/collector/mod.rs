@@ -1,0 +1,213 @@
+//! Coming from a Collector: its configuration recognised, and the relay's equivalent said part by part.
+//!
+//! It translates what `parts` knows and says of everything else that it has no equivalent; it makes no configuration.
+
+mod actions;
+mod parts;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::Write;
+
+use crate::document::{Entry, Node, Value};
+
+use super::print::flow;
+
+pub use parts::{Part, parts};
+
+use parts::Means;
+
+/// The sections that hold components, in the order of a Collector's documentation.
+const SECTIONS: [&str; 5] = [
+    "receivers",
+    "processors",
+    "exporters",
+    "connectors",
+    "extensions",
+];
+
+/// Whether a document is a Collector's configuration: it has a section that only a Collector has.
+pub fn is_collector(root: &Node) -> bool {
+    ["service", "exporters", "processors", "extensions"]
+        .iter()
+        .any(|section| child(root, section).is_some())
+}
+
+/// The relay's equivalent of a Collector's configuration, part by part, and what has none.
+pub fn translate(root: &Node) -> String {
+    let mut out = format!(
+        "{} is a Collector's configuration. What otlp-relay has for each part:\n",
+        root.place.source
+    );
+    for section in SECTIONS {
+        let components = child(root, section).map_or(&[][..], entries);
+        if !components.is_empty() {
+            line(&mut out, &format!("\n{section}:"));
+        }
+        for component in components {
+            translate_component(&mut out, section, component);
+        }
+    }
+    if let Some(service) = child(root, "service") {
+        line(&mut out, "\nservice:");
+        translate_service(&mut out, service);
+    }
+    out
+}
+
+fn translate_component(out: &mut String, section: &str, component: &Entry) {
+    let (kind, name) = match component.key.split_once('/') {
+        Some((kind, name)) => (kind, name),
+        None => (&*component.key, &*component.key),
+    };
+    let known = parts()
+        .iter()
+        .find(|part| part.section == section && part.kinds.contains(&kind));
+    let is = known.map_or("nothing", |part| part.is);
+    let (id, line_number) = (&component.key, component.place.line);
+    line(out, &format!("  {id} (line {line_number}): {is}"));
+    if let Some(part) = known {
+        let translation = Translation {
+            part,
+            component: &component.node,
+            name,
+        };
+        translation.keys(out, &component.node, "");
+    }
+}
+
+struct Translation<'a> {
+    part: &'static Part,
+    component: &'a Node,
+    name: &'a str,
+}
+
+impl Translation<'_> {
+    /// Every key that the part knows, as deep as it knows it; what it does not know has no equivalent.
+    fn keys(&self, out: &mut String, node: &Node, path: &str) {
+        for entry in entries(node) {
+            let path = join(path, &entry.key);
+            let means = self.part.keys.iter().find(|(known, _)| *known == path);
+            match (means, &entry.node.value) {
+                (Some((_, Means::Actions(on, list))), _) => {
+                    actions::translate(out, on, list, &entry.node)
+                }
+                (Some((_, means)), _) => {
+                    let equivalent = self.equivalent(*means, &entry.node);
+                    line(out, &format!("    {path} -> {equivalent}"));
+                }
+                (None, Value::Map(inner)) if !inner.is_empty() => {
+                    self.keys(out, &entry.node, &path)
+                }
+                (None, Value::Null) => {}
+                (None, _) => line(out, &format!("    {path} -> nothing")),
+            }
+        }
+    }
+
+    fn equivalent(&self, means: Means, node: &Node) -> String {
+        let set = |key: &str, value: &str| format!("{}: {value}", key.replace('*', self.name));
+        match means {
+            Means::Key(key) => set(key, &flow(node)),
+            Means::Mebibytes(key) => set(key, &format!("{}MiB", flow(node))),
+            Means::Percentage(key) => match number(node) {
+                Some(percentage) => set(key, &format!("{}", percentage / 100.0)),
+                None => set(key, "a fraction from 0 to 1"),
+            },
+            Means::GiveUp(key)
+                if matches!(node.value, Value::Int(0)) || flow(node).starts_with('0') =>
+            {
+                set(key, "never")
+            }
+            Means::GiveUp(key) => set(key, &flow(node)),
+            Means::Endpoint => set("destinations.*.endpoint", &self.endpoint(node)),
+            Means::Words(words) => words.to_owned(),
+            Means::Actions(..) => String::new(),
+        }
+    }
+
+    /// The Collector's gRPC endpoints have no scheme; `tls.insecure` decides about TLS.
+    fn endpoint(&self, node: &Node) -> String {
+        let written = flow(node).replace('"', "");
+        let insecure = child(self.component, "tls").and_then(|tls| child(tls, "insecure"));
+        match insecure.map(|node| &node.value) {
+            _ if written.contains("://") => written,
+            Some(Value::Bool(true)) => format!("http://{written}"),
+            _ => format!("https://{written}"),
+        }
+    }
+}
+
+fn translate_service(out: &mut String, service: &Node) {
+    let pipelines = child(service, "pipelines").map_or(&[][..], entries);
+    let mut ways = 0;
+    for pipeline in pipelines {
+        let traces = pipeline.key == "traces" || pipeline.key.starts_with("traces/");
+        ways += usize::from(traces);
+        let words = match (traces, ways) {
+            (true, 1) => {
+                "the relay's one way: receivers, sampling, enrichment, batch, every destination"
+            }
+            (true, _) => "nothing: there is one way, and every destination gets all of it",
+            (false, _) => "nothing: only traces are relayed",
+        };
+        let (key, number) = (&pipeline.key, pipeline.place.line);
+        line(out, &format!("  pipelines.{key} (line {number}): {words}"));
+    }
+    let telemetry = child(service, "telemetry");
+    let of = |part, key| child(child(telemetry?, part)?, key);
+    if let Some(level) = of("logs", "level") {
+        line(
+            out,
+            &format!("  telemetry.logs.level -> log.level: {}", flow(level)),
+        );
+    }
+    if let Some(encoding) = of("logs", "encoding") {
+        let format = if flow(encoding) == "json" {
+            "json"
+        } else {
+            "text"
+        };
+        line(
+            out,
+            &format!("  telemetry.logs.encoding -> log.format: {format}"),
+        );
+    }
+    if telemetry
+        .and_then(|telemetry| child(telemetry, "metrics"))
+        .is_some()
+    {
+        line(
+            out,
+            "  telemetry.metrics -> admin.listen serves /metrics under the Collector's names",
+        );
+    }
+}
+
+fn line(out: &mut String, text: &str) {
+    writeln!(out, "{text}").expect("writing to a string does not fail");
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
+
+fn entries(node: &Node) -> &[Entry] {
+    match &node.value {
+        Value::Map(entries) => entries,
+        _ => &[],
+    }
+}
+
+fn child<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
+    let entry = entries(node).iter().find(|entry| entry.key == key)?;
+    Some(&entry.node)
+}
+
+fn number(node: &Node) -> Option<f64> {
+    flow(node).parse().ok()
+}
