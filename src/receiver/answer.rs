@@ -339,7 +339,11 @@ mod tests {
             .strip_suffix('s')
             .unwrap();
         // Retry-After has whole seconds, so it is the same delay rounded up.
-        assert_eq!(delay.parse::<f64>().unwrap().ceil(), seconds);
+        let rounded_up = delay.parse::<f64>().unwrap().ceil();
+        assert!(
+            (rounded_up - seconds).abs() < f64::EPSILON,
+            "{delay} {seconds}"
+        );
     }
 
     #[tokio::test]

@@ -290,7 +290,7 @@ async fn progress(
 async fn linger(socket: &mut TcpStream) {
     let reading = async {
         socket.shutdown().await?;
-        let mut buffer = [0; 8 * 1024];
+        let mut buffer = vec![0; 8 * 1024]; // on the heap: few connections come this far, and each has this future
         let mut read = 0;
         while read < LINGER_BYTES_MAX {
             match socket.read(&mut buffer).await? {
