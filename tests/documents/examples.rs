@@ -79,11 +79,17 @@ fn milvus(block: &str) {
     );
     for key in ["exporter", "sampleFraction"] {
         let path = ["trace", key];
-        assert_eq!(find(&told, &path).unwrap().value, find(&shipped, &path).unwrap().value);
+        assert_eq!(
+            find(&told, &path).unwrap().value,
+            find(&shipped, &path).unwrap().value
+        );
     }
     for key in ["endpoint", "method", "secure"] {
         let path = ["trace", "otlp", key];
-        assert_eq!(find(&told, &path).unwrap().value, find(&shipped, &path).unwrap().value);
+        assert_eq!(
+            find(&told, &path).unwrap().value,
+            find(&shipped, &path).unwrap().value
+        );
     }
     assert!(!string(find(&told, &["trace", "otlp", "endpoint"]).unwrap()).contains("://"));
 }
@@ -108,7 +114,10 @@ fn the_readmes_commands_exist() {
             let files = words.filter(|word| word.contains('/'));
             files.for_each(|file| drop(text(file)));
         }
-        for (_, example) in line.match_indices("--example ").map(|(at, flag)| line.split_at(at + flag.len())) {
+        for (_, example) in line
+            .match_indices("--example ")
+            .map(|(at, flag)| line.split_at(at + flag.len()))
+        {
             drop(text(&format!("examples/{}.rs", example.trim())));
         }
     }
@@ -119,7 +128,9 @@ fn the_readmes_commands_exist() {
 #[test]
 fn the_readmes_variables_are_read() {
     let readme = text(README);
-    let from = readme.match_indices("OTLP_RELAY_").map(|(at, _)| &readme[at..]);
+    let from = readme
+        .match_indices("OTLP_RELAY_")
+        .map(|(at, _)| &readme[at..]);
     let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     for rest in from {
         let name = rest.split(|c| !is_name(c)).next().unwrap();

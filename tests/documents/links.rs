@@ -54,7 +54,9 @@ fn headings(text: &str) -> impl Iterator<Item = String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     headings.map(|line| {
         let words = line.trim_start_matches('#').trim().to_lowercase();
-        let kept = words.chars().filter(|&c| c.is_alphanumeric() || " -_".contains(c));
+        let kept = words
+            .chars()
+            .filter(|&c| c.is_alphanumeric() || " -_".contains(c));
         kept.map(|c| if c == ' ' { '-' } else { c }).collect()
     })
 }

@@ -48,12 +48,7 @@ fn check(name: &str, expected: &str) {
     if found == expected {
         return;
     }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the test has no other way to be told"
-    )]
-    let update = std::env::var_os(UPDATE).is_some();
-    if update {
+    if std::env::var_os(UPDATE).is_some() {
         let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
         let whole = |table: &str| [&open, table, &close].concat();
         fs::write(README, readme.replace(&whole(found), &whole(expected))).unwrap();
@@ -98,7 +93,9 @@ fn rows(name: &str) -> Vec<Vec<String>> {
     let readme = text(README);
     let cells = |line: &str| {
         let line = line.trim_matches('|').replace("\\|", "\u{0}");
-        let cells = line.split('|').map(|cell| cell.trim().replace('\u{0}', "|"));
+        let cells = line
+            .split('|')
+            .map(|cell| cell.trim().replace('\u{0}', "|"));
         cells.collect()
     };
     region(&readme, name).lines().skip(2).map(cells).collect()
@@ -142,7 +139,10 @@ fn metrics_names() {
 fn refusals() {
     let situations = [
         ("malformed", "the body is no OTLP request"),
-        ("broken_frame", "the gRPC frame around the message is broken"),
+        (
+            "broken_frame",
+            "the gRPC frame around the message is broken",
+        ),
         (
             "too_large",
             "over `receivers.request_bytes_max`, before or after decompression, or larger than the whole budget",
@@ -193,7 +193,10 @@ fn upper_snake(name: &str) -> String {
 
 #[test]
 fn losses() {
-    let described: Vec<_> = rows("losses").into_iter().map(|mut row| row.remove(0)).collect();
+    let described: Vec<_> = rows("losses")
+        .into_iter()
+        .map(|mut row| row.remove(0))
+        .collect();
     assert_eq!(described, Loss::ALL.map(|loss| code(loss.label())));
 }
 
@@ -204,8 +207,14 @@ fn alerts() {
         .iter()
         .map(|rule| code(super::string(at(rule, &["alert"]))))
         .collect();
-    let described: Vec<_> = rows("alerts").into_iter().map(|mut row| row.remove(0)).collect();
-    assert_eq!(described, named, "{README} against docker/prometheus/alerts.yml");
+    let described: Vec<_> = rows("alerts")
+        .into_iter()
+        .map(|mut row| row.remove(0))
+        .collect();
+    assert_eq!(
+        described, named,
+        "{README} against docker/prometheus/alerts.yml"
+    );
 }
 
 #[test]
