@@ -1,8 +1,22 @@
 //! The integration tests. The list of modules is the test plan.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+/// What the clients below name as a neighbour.
+use otlp_relay::otlp;
+use support::relay_under_test::PATIENCE;
+
+#[path = "../../src/receiver/tests/client.rs"]
+#[allow(dead_code, reason = "the receivers' tests use all of it")]
+mod client;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod calls; // sends and asks, in the few ways that these tests need
+
+// === parts that pass bytes on ===
 mod steps; // the door and the steps against the same done on decoded objects
 mod wire; // scan, split and repair against prost, on arbitrary, mutated and recorded requests
+
+// === a whole relay over real sockets ===
+mod balance; // the harness itself: an imbalance is noticed, and so is a relay that nobody stopped
+mod corpus; // recorded requests of real clients come out with every span as it went in

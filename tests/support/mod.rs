@@ -8,5 +8,7 @@
 )]
 
 pub mod corpus;
+pub mod fake_backend;
 pub mod generate;
+pub mod relay_under_test;
 pub mod settings;
