@@ -4,7 +4,7 @@ use std::path::Path;
 
 use otlp_relay::{
     config::{self, Config},
-    document::{self, Node},
+    document,
 };
 
 use super::{at, entries, examples::help, find, keys, load_shipped, string, strings, text, yaml};
@@ -210,14 +210,14 @@ fn variables_are_read_by_somebody() {
         assert!(read, "nobody reads {name}");
     }
     // Without the variable the configuration has to have a default, which loading shows.
-    let config: Config = in_container();
+    let config = in_container();
     assert!(config.to_yaml().contains("deployment.environment.name"));
 }
 
-/// Nothing is in the compose file that this test does not look at.
+/// A new service needs its lines in the tests above.
 #[test]
 fn the_services_are_these() {
-    let compose: Node = yaml(COMPOSE);
+    let compose = yaml(COMPOSE);
     let services = keys(at(&compose, &["services"]));
     assert_eq!(services, ["milvus", RELAY, "jaeger", "prometheus"]);
 }

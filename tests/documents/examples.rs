@@ -114,10 +114,7 @@ fn the_readmes_commands_exist() {
             let files = words.filter(|word| word.contains('/'));
             files.for_each(|file| drop(text(file)));
         }
-        for (_, example) in line
-            .match_indices("--example ")
-            .map(|(at, flag)| line.split_at(at + flag.len()))
-        {
+        if let Some((_, example)) = line.split_once("--example ") {
             drop(text(&format!("examples/{}.rs", example.trim())));
         }
     }

@@ -88,9 +88,12 @@ fn load(
     let environment: BTreeMap<_, _> = pairs
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let read = |path: &Path| match path.is_absolute() {
-        true => Err(io::ErrorKind::NotFound.into()),
-        false => files(path),
+    let read = |path: &Path| {
+        if path.is_absolute() {
+            Err(io::ErrorKind::NotFound.into())
+        } else {
+            files(path)
+        }
     };
     let around = Surroundings {
         environment,
