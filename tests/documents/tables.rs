@@ -134,6 +134,23 @@ fn metrics_names() {
     check("metrics", &table(&head, rows));
 }
 
+/// What `check` says of a Collector's components.
+#[test]
+fn collector() {
+    let rows = config::collector::parts().iter().map(|part| {
+        let kinds: Vec<_> = part.kinds.iter().map(|kind| code(kind)).collect();
+        vec![
+            part.section.to_owned(),
+            kinds.join(", "),
+            part.is.to_owned(),
+        ]
+    });
+    check(
+        "collector",
+        &table(&["section", "component", "otlp-relay"], rows),
+    );
+}
+
 /// The situations are prose, and belong to the labels.
 #[test]
 fn refusals() {
