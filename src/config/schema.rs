@@ -79,8 +79,8 @@ const GIB: u64 = 1 << 30;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const TENTH: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The largest body that any setting allows (product contract, "never above 64MiB"; OTLP recommends the same).
 const REQUEST_BYTES_MAX: u64 = 64 * MIB;
@@ -126,7 +126,7 @@ const KEYS: &[Key] = &[
     key("destinations.*.tls.key_file", Kind::SecretFile, "null", "The key of the certificate to show, as PEM."),
     key("destinations.*.tls.server_name", Kind::Text, "null", "The name that the certificate must carry, where it is not the endpoint's host."),
     key("destinations.*.tls.insecure_skip_verify", Kind::Boolean, "false", "Whether any certificate is taken."),
-    key("destinations.*.timeout", Kind::Duration(Duration::from_millis(10), Duration::from_secs(600)), "5s", "How long one attempt may take."),
+    key("destinations.*.timeout", Kind::Duration(Duration::from_millis(10), Duration::from_mins(10)), "5s", "How long one attempt may take."),
     key("destinations.*.concurrency", Kind::Integer(1, 256), "4", "Messages in flight at most."),
     key("destinations.*.spans_in_flight_max", Kind::Integer(1, 10_000_000), "512", "Spans in flight at most: a quarter of Jaeger's queue, which silently drops what exceeds it."),
     key("destinations.*.retry.first", Kind::Duration(MILLISECOND, MINUTE), "500ms", "The wait before the second attempt."),
@@ -138,7 +138,7 @@ const KEYS: &[Key] = &[
     key("admin.allowed_hosts", Kind::Texts, "[]", "Host names beyond loopback, IP addresses and the machine's own under which the admin API answers."),
     key("admin.token_file", Kind::SecretFile, "null", "The token that POST needs; without it a non-loopback address serves GET only."),
     key("store.bytes_max", Kind::Size(0, GIB), "16MiB", "The bytes of the embedded trace store; 0 turns it off."),
-    key("shutdown.deadline", Kind::Duration(Duration::ZERO, Duration::from_secs(600)), "8s", "How long the queues may take to drain at shutdown; docker stop kills after 10 s."),
+    key("shutdown.deadline", Kind::Duration(Duration::ZERO, Duration::from_mins(10)), "8s", "How long the queues may take to drain at shutdown; docker stop kills after 10 s."),
     key("metrics.collector_names", Kind::Choice(&["total", "plain", "both", "off"]), "total", "How the Collector's metric names are spelled: with `_total`, as older versions did, both, or not at all."),
     key("log.format", Kind::Choice(&["text", "json"]), "text", "How log lines are written."),
     key("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info", "From which level on log lines are written."),

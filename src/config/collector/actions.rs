@@ -2,7 +2,7 @@
 
 use crate::document::{Node, Value};
 
-use super::{child, flow, line};
+use super::{child, line, written};
 
 /// Writes a line for each action of a list.
 pub(super) fn translate(out: &mut String, on: &str, list: &str, node: &Node) {
@@ -16,10 +16,10 @@ pub(super) fn translate(out: &mut String, on: &str, list: &str, node: &Node) {
 }
 
 fn equivalent(on: &str, item: &Node) -> Option<String> {
-    let key = flow(child(item, "key")?);
-    let value = child(item, "value").map(flow);
+    let key = written(child(item, "key")?);
+    let value = child(item, "value").map(written);
     let entry = |edit: &str| format!("enrichment: {{ on: {on}, {edit} }}");
-    Some(match flow(child(item, "action")?).as_str() {
+    Some(match written(child(item, "action")?).as_str() {
         "insert" => entry(&format!("set_if_absent: {{ {key}: {} }}", value?)),
         "upsert" => entry(&format!("set: {{ {key}: {} }}", value?)),
         "update" => {

@@ -9,7 +9,7 @@ mod tests;
 
 use std::fmt::Write;
 
-use crate::document::{Entry, Node, Value};
+use crate::document::{Entry, Node, Value, parse_duration};
 
 use super::print::flow;
 
@@ -90,14 +90,14 @@ impl Translation<'_> {
             let means = self.part.keys.iter().find(|(known, _)| *known == path);
             match (means, &entry.node.value) {
                 (Some((_, Means::Actions(on, list))), _) => {
-                    actions::translate(out, on, list, &entry.node)
+                    actions::translate(out, on, list, &entry.node);
                 }
                 (Some((_, means)), _) => {
                     let equivalent = self.equivalent(*means, &entry.node);
                     line(out, &format!("    {path} -> {equivalent}"));
                 }
                 (None, Value::Map(inner)) if !inner.is_empty() => {
-                    self.keys(out, &entry.node, &path)
+                    self.keys(out, &entry.node, &path);
                 }
                 (None, Value::Null) => {}
                 (None, _) => line(out, &format!("    {path} -> nothing")),
@@ -108,18 +108,13 @@ impl Translation<'_> {
     fn equivalent(&self, means: Means, node: &Node) -> String {
         let set = |key: &str, value: &str| format!("{}: {value}", key.replace('*', self.name));
         match means {
-            Means::Key(key) => set(key, &flow(node)),
-            Means::Mebibytes(key) => set(key, &format!("{}MiB", flow(node))),
+            Means::Mebibytes(key) => set(key, &format!("{}MiB", written(node))),
             Means::Percentage(key) => match number(node) {
-                Some(percentage) => set(key, &format!("{}", percentage / 100.0)),
+                Some(percentage) => set(key, &fraction(percentage)),
                 None => set(key, "a fraction from 0 to 1"),
             },
-            Means::GiveUp(key)
-                if matches!(node.value, Value::Int(0)) || flow(node).starts_with('0') =>
-            {
-                set(key, "never")
-            }
-            Means::GiveUp(key) => set(key, &flow(node)),
+            Means::GiveUp(key) if is_zero(node) => set(key, "never"),
+            Means::Key(key) | Means::GiveUp(key) => set(key, &written(node)),
             Means::Endpoint => set("destinations.*.endpoint", &self.endpoint(node)),
             Means::Words(words) => words.to_owned(),
             Means::Actions(..) => String::new(),
@@ -128,7 +123,7 @@ impl Translation<'_> {
 
     /// The Collector's gRPC endpoints have no scheme; `tls.insecure` decides about TLS.
     fn endpoint(&self, node: &Node) -> String {
-        let written = flow(node).replace('"', "");
+        let written = written(node).replace('"', "");
         let insecure = child(self.component, "tls").and_then(|tls| child(tls, "insecure"));
         match insecure.map(|node| &node.value) {
             _ if written.contains("://") => written,
@@ -159,11 +154,11 @@ fn translate_service(out: &mut String, service: &Node) {
     if let Some(level) = of("logs", "level") {
         line(
             out,
-            &format!("  telemetry.logs.level -> log.level: {}", flow(level)),
+            &format!("  telemetry.logs.level -> log.level: {}", written(level)),
         );
     }
     if let Some(encoding) = of("logs", "encoding") {
-        let format = if flow(encoding) == "json" {
+        let format = if written(encoding) == "json" {
             "json"
         } else {
             "text"
@@ -208,6 +203,20 @@ fn child<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
     Some(&entry.node)
 }
 
+/// A value as it is written. A Collector's `${env:NAME}` and `$$` mean the same here, so they stay.
+fn written(node: &Node) -> String {
+    flow(node).replace("$$", "$")
+}
+
 fn number(node: &Node) -> Option<f64> {
-    flow(node).parse().ok()
+    written(node).parse().ok()
+}
+
+/// A percentage as a fraction; millionths of a percent are as fine as a Collector samples.
+fn fraction(percentage: f64) -> String {
+    ((percentage * 1e6).round() / 1e8).to_string()
+}
+
+fn is_zero(node: &Node) -> bool {
+    parse_duration(&written(node)).is_ok_and(|duration| duration.is_zero())
 }

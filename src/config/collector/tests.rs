@@ -34,7 +34,7 @@ receivers:
 processors:
   batch: { send_batch_size: 8192, timeout: 200ms, metadata_keys: [a] }
   memory_limiter: { check_interval: 1s, limit_mib: 400 }
-  probabilistic_sampler: { sampling_percentage: 15 }
+  probabilistic_sampler: { sampling_percentage: 12.3 }
   attributes/edit:
     actions:
       - { key: env, value: prod, action: insert }
@@ -47,7 +47,7 @@ exporters:
     tls: { insecure: true }
     retry_on_failure: { max_elapsed_time: 0s, initial_interval: 1s }
     sending_queue: { num_consumers: 10, block_on_overflow: true }
-  otlphttp: { endpoint: 'https://vendor.example' }
+  otlphttp: { endpoint: 'https://${env:VENDOR}' }
 extensions:
   pprof:
 service:
@@ -77,7 +77,7 @@ processors:
     check_interval -> needless
     limit_mib -> budget.bytes: 400MiB
   probabilistic_sampler (line 11): sampling, in the file that sampling.policy_file names
-    sampling_percentage -> default.sample_fraction: 0.15
+    sampling_percentage -> default.sample_fraction: 0.123
   attributes/edit (line 12): enrichment on spans
     actions[0] -> enrichment: { on: span, set_if_absent: { env: prod } }
     actions[1] -> enrichment: { on: span, remove: [db.statement] }
@@ -93,7 +93,7 @@ exporters:
     sending_queue.num_consumers -> destinations.jaeger.concurrency: 10
     sending_queue.block_on_overflow -> nothing
   otlphttp (line 24): a destination with protocol: http
-    endpoint -> destinations.otlphttp.endpoint: https://vendor.example
+    endpoint -> destinations.otlphttp.endpoint: https://${env:VENDOR}
 
 extensions:
   pprof (line 26): nothing
