@@ -17,7 +17,7 @@ const PORTS: [u16; 11] = [
 /// Spans leave Milvus' Go part and its C++ part every five seconds; after this long without a new one, all have.
 pub(crate) const FLUSHED_AFTER: Duration = Duration::from_secs(7);
 /// The longest of the programs takes half a minute on two idle cores.
-const CLIENT_MAX: Duration = Duration::from_secs(180);
+const CLIENT_MAX: Duration = Duration::from_mins(3);
 
 #[derive(Debug)]
 pub(crate) struct Milvus {

@@ -10,7 +10,6 @@ use tonic::Code;
 
 use crate::{
     load::{Load, Sent},
-    parts::eventually,
     relay::{BUDGET_BYTES, STORE_BYTES},
     sink::SpanId,
     stage::{KEEP_ALL, Stage},
@@ -21,9 +20,10 @@ const RATES: [u64; 2] = [2_000, 20_000];
 const OUTAGE: Duration = Duration::from_secs(20);
 /// Load before the outage, so that it hits a relay at work.
 const LOAD_BEFORE_SECONDS: u64 = 2;
-/// From Jaeger's return until the queue holds no more than what is on its way. A back-off of 3 s and an attempt that
-/// times out after 5 s may come first.
-const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// Load after the outage, so that what was held leaves beside what comes.
+const LOAD_AFTER: Duration = Duration::from_secs(3);
+/// From Jaeger's return until the queue is empty. It takes seconds; a machine with other work to do gets time.
+const DRAIN_MAX: Duration = Duration::from_mins(1);
 /// Of the process beyond what it has accounted for: code, allocator, connections.
 const RSS_BESIDE_BYTES: u64 = 50 << 20;
 
@@ -75,12 +75,15 @@ async fn outage(fault: Fault, rate: u64) {
     let began = Instant::now();
     sleep(OUTAGE).await; // what is tested is that it takes this long
     fault.end(&mut stage).await;
-    let drained = drained(&stage, rate).await;
+    let returned = Instant::now();
+    sleep(LOAD_AFTER).await;
     let sent = load.stop().await;
     stage.relay.delivered().await;
+    let drained = returned.elapsed();
 
     let answers = answers(&sent);
     println!("{answers:?}, drained {drained:?} after Jaeger's return");
+    assert!(drained < DRAIN_MAX, "drained only after {drained:?}");
     assert_nothing_is_missing(&stage, fault, &sent, began).await;
     assert_bounded(&stage, rate, &answers);
     let ledger = stage.finish().await;
@@ -123,17 +126,6 @@ fn assert_bounded(stage: &Stage, rate: u64, answers: &Answers) {
     if rate == RATES[0] {
         assert_eq!(answers.refused, 0, "the whole outage fits the queue");
     }
-}
-
-/// Waits until Jaeger's queue holds no more than what comes in a second; the load goes on meanwhile.
-async fn drained(stage: &Stage, rate: u64) -> Duration {
-    let from = Instant::now();
-    eventually("an empty queue", DRAIN_MAX, async || {
-        let ledger = stage.relay.ledger().await;
-        (ledger.destinations["jaeger"].held <= rate).then_some(())
-    })
-    .await;
-    from.elapsed()
 }
 
 /// Counts by answer. A relay that is full says so; nothing else goes wrong.

@@ -28,7 +28,7 @@ const START_MAX: Duration = Duration::from_secs(10);
 /// Above `shutdown.deadline`.
 const STOP_MAX: Duration = Duration::from_secs(12);
 /// Queues are empty long before; a frozen destination alone may cost a time-out and a back-off.
-const DELIVERED_MAX: Duration = Duration::from_secs(60);
+const DELIVERED_MAX: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(crate) struct Relay {
