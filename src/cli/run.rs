@@ -9,7 +9,7 @@ use super::{WRONG_USAGE, log, runtime, say, signals};
 use crate::{
     config::{self, Config, Surroundings},
     exporter::Resolver,
-    metrics::Totals,
+    metrics::{DestinationTotals, Totals},
     relay::{Addresses, Ended, Load, Relay},
 };
 
@@ -105,7 +105,7 @@ pub(super) fn farewell(ended: &Ended) -> ExitCode {
         .totals
         .destinations
         .values()
-        .map(|account| account.lost_total())
+        .map(DestinationTotals::lost_total)
         .sum();
     let drained = ended.drained;
     tracing::info!(

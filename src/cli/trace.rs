@@ -50,7 +50,7 @@ impl Trace {
 
     /// The id in hex.
     pub(super) fn id(&self) -> String {
-        self.id.iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:032x}", u128::from_be_bytes(self.id))
     }
 
     /// The spans of one service; parents are counted over all calls for one trace.

@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::format_push_string,
     missing_docs,
     unreachable_pub,
     reason = "each test binary uses a part of it, and a failed unwrap is a failed test"

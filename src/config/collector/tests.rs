@@ -1,3 +1,5 @@
+//! Collector files and what is said of their parts.
+
 use super::*;
 use crate::document::{Findings, parse};
 
