@@ -18,5 +18,10 @@ mod steps; // the door and the steps against the same done on decoded objects
 mod wire; // scan, split and repair against prost, on arbitrary, mutated and recorded requests
 
 // === a whole relay over real sockets ===
+mod admin; // what the admin port shows of requests that passed
+mod bad_input;
 mod balance; // the harness itself: an imbalance is noticed, and so is a relay that nobody stopped
-mod corpus; // recorded requests of real clients come out with every span as it went in
+mod corpus; // recorded requests of real clients come out with every span as it went in // broken, too large, half-sent or lying: the answer of the table, nobody harmed, nothing left behind
+mod destinations; // failing destinations: all or none, backpressure, outages, shutdown; nothing accepted is missing
+mod reload; // edits in force soon and as a whole; mistakes keep the old configuration
+mod sampling; // fractions, thresholds and unusable ids, from sender to destination

@@ -1,0 +1,160 @@
+//! A changed configuration is in force as a whole, soon, without a restart; or the old one stays and says why.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    calls::{document, reload, sample, send},
+    support::{
+        fake_backend::FakeBackend,
+        generate,
+        relay_under_test::{RelayUnderTest, Setup},
+    },
+};
+
+const KEEP_ALL: &str = "default: { sample_fraction: 1 }\n";
+const KEEP_NONE: &str = "default: { sample_fraction: 0 }\n";
+const MISTAKEN: &str = "default: { sample_fraction: 1.5 }\n";
+
+/// How soon an edit holds (product contract: watched, polled every second).
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(2);
+
+async fn is_successful(relay: &RelayUnderTest) -> bool {
+    let value = sample(relay, "otlp_relay_config_last_reload_successful").await;
+    value.unwrap() > 0.5
+}
+
+/// How many of ten spans are kept.
+async fn kept(relay: &RelayUnderTest) -> u64 {
+    let before = relay.totals().forwarded;
+    send(relay, &generate::request("standalone", 0, 10)).await;
+    relay.totals().forwarded - before
+}
+
+#[tokio::test]
+async fn an_edit_of_the_policy_file_is_in_force_within_two_seconds() {
+    let backend = FakeBackend::start().await;
+    let setup = Setup::to(&backend.endpoint()).policies(KEEP_ALL);
+    let relay = setup.start_on_disk("watched");
+    assert_eq!(kept(&relay).await, 10);
+    for (policies, expected) in [(KEEP_NONE, 0), (KEEP_ALL, 10)] {
+        let edited = Instant::now();
+        relay.write_policies(policies);
+        while kept(&relay).await != expected {
+            assert!(edited.elapsed() < IN_FORCE_WITHIN, "{policies}");
+        }
+    }
+    assert!(is_successful(&relay).await);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_reload_can_be_asked_for() {
+    let backend = FakeBackend::start().await;
+    let relay = Setup::to(&backend.endpoint()).policies(KEEP_ALL).start();
+    let generation = |document: &serde_json::Value| document["generation"].as_u64().unwrap();
+    let (status, first) = reload(&relay).await;
+    assert_eq!((status, &first["reloaded"]), (200, &true.into()));
+    relay.write_policies(KEEP_NONE);
+    assert_eq!(kept(&relay).await, 10, "not yet");
+    let (_, second) = reload(&relay).await;
+    assert_eq!(generation(&second), generation(&first) + 1);
+    assert_eq!(kept(&relay).await, 0);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_mistake_keeps_the_old_configuration_and_is_shown() {
+    let backend = FakeBackend::start().await;
+    let relay = Setup::to(&backend.endpoint()).policies(KEEP_ALL).start();
+    assert!(is_successful(&relay).await);
+    relay.write_policies(MISTAKEN);
+    let (status, answer) = reload(&relay).await;
+    assert_eq!((status, &answer["reloaded"]), (422, &false.into()));
+    let mistake = answer["mistakes"][0].as_str().unwrap();
+    for part in ["policies.yaml", "sample_fraction", "1.5"] {
+        assert!(mistake.contains(part), "{part} is missing in: {mistake}");
+    }
+    assert!(!is_successful(&relay).await);
+    assert_eq!(kept(&relay).await, 10, "the old one is in force");
+    relay.edit(KEEP_NONE).unwrap();
+    assert!(is_successful(&relay).await);
+    assert_eq!(kept(&relay).await, 0);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn destinations_come_change_and_go() {
+    let (first, second) = (FakeBackend::start().await, FakeBackend::start().await);
+    let one = Setup::to(&first.endpoint());
+    let relay = one.start();
+    kept(&relay).await;
+    first.wait_for_spans(10).await;
+
+    relay.write_config(&one.clone().destination("added", &second.endpoint(), ""));
+    assert_eq!(reload(&relay).await.0, 200);
+    kept(&relay).await;
+    relay.until_settled().await;
+    assert_eq!((first.spans().len(), second.spans().len()), (20, 10));
+
+    // The first name gets the other endpoint, the added one goes.
+    relay.write_config(&Setup::to(&second.endpoint()));
+    assert_eq!(reload(&relay).await.0, 200);
+    kept(&relay).await;
+    relay.until_settled().await;
+    assert_eq!((first.spans().len(), second.spans().len()), (20, 20));
+
+    let totals = relay.stop().await.totals;
+    let account = |name: &str| {
+        let account = &totals.destinations[name];
+        (account.forwarded, account.exported)
+    };
+    assert_eq!((account("jaeger"), account("added")), ((30, 30), (10, 10)));
+}
+
+#[tokio::test]
+async fn without_its_last_destination_the_store_takes_over_and_gives_back() {
+    let backend = FakeBackend::start().await;
+    let with = Setup::to(&backend.endpoint());
+    let relay = with.start();
+    kept(&relay).await;
+    relay.write_config(&Setup::quick());
+    assert_eq!(reload(&relay).await.0, 200);
+    kept(&relay).await;
+    relay.write_config(&with);
+    assert_eq!(reload(&relay).await.0, 200);
+    kept(&relay).await;
+    relay.until_settled().await;
+    let totals = relay.stop().await.totals;
+    assert_eq!(totals.destinations["jaeger"].exported, 20);
+    assert_eq!(totals.destinations["store"].exported, 10);
+    assert_eq!(totals.forwarded, 30);
+}
+
+#[tokio::test]
+async fn a_changed_listener_or_budget_needs_a_restart() {
+    let backend = FakeBackend::start().await;
+    let relay = Setup::to(&backend.endpoint()).policies(KEEP_ALL).start();
+    relay.write_policies(KEEP_NONE);
+    for (variable, value) in [
+        ("OTLP_RELAY__RECEIVERS__GRPC__LISTEN", "127.0.0.1:4317"),
+        ("OTLP_RELAY__BUDGET__BYTES", "128MiB"),
+    ] {
+        relay.set_variable(variable, value);
+        let (status, answer) = reload(&relay).await;
+        let mistakes = answer["mistakes"].to_string();
+        assert_eq!(status, 422);
+        assert!(mistakes.contains("needs a restart"), "{mistakes}");
+        assert!(!is_successful(&relay).await);
+        relay.set_variable("OTLP_RELAY__RECEIVERS__GRPC__LISTEN", "127.0.0.1:0");
+    }
+    assert_eq!(
+        kept(&relay).await,
+        10,
+        "nothing of it is in force, the policies neither"
+    );
+    let ledger = document(&relay, "/api/v1/ledger").await;
+    assert_eq!(ledger["balanced"], true);
+    relay.stop().await;
+}

@@ -1,0 +1,134 @@
+//! Sampling and unusable spans through the whole relay, as senders and destinations see them.
+
+use std::collections::BTreeSet;
+
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span,
+};
+use prost::Message;
+
+use crate::{
+    calls::{WAYS, send, taken},
+    support::{fake_backend::FakeBackend, generate, relay_under_test::Setup},
+};
+
+/// The ids of the traces that this service's spans left for.
+fn traces_of(requests: &[ExportTraceServiceRequest], service: &str) -> BTreeSet<Vec<u8>> {
+    let name = generate::attribute("service.name", service);
+    let spans = requests.iter().flat_map(generate::flatten);
+    spans
+        .filter(|(resource, ..)| resource.attributes.contains(&name))
+        .map(|(.., span)| span.trace_id)
+        .collect()
+}
+
+#[tokio::test]
+async fn each_service_has_its_fraction_and_smaller_ones_are_nested_in_larger_ones() {
+    let backend = FakeBackend::start().await;
+    let policies = "\
+default: { sample_fraction: 0 }
+services:
+  all: { sample_fraction: 1 }
+  half: { sample_fraction: 0.5 }
+  fifth: { sample_fraction: 0.2 }
+";
+    let relay = Setup::to(&backend.endpoint()).policies(policies).start();
+    for service in ["all", "half", "fifth", "unnamed"] {
+        send(&relay, &generate::request(service, 0, 4_000)).await;
+    }
+    relay.until_settled().await;
+    let taken = backend.taken();
+    let of = |service| traces_of(&taken, service);
+    let (all, half, fifth) = (of("all"), of("half"), of("fifth"));
+    assert_eq!((all.len(), of("unnamed").len()), (500, 0));
+    // Five standard deviations of 500 traces.
+    assert!((195..=305).contains(&half.len()), "{}", half.len());
+    assert!((56..=144).contains(&fifth.len()), "{}", fifth.len());
+    assert!(fifth.is_subset(&half) && half.is_subset(&all));
+    let totals = relay.stop().await.totals;
+    let kept = (all.len() + half.len() + fifth.len()) as u64 * 8;
+    assert_eq!(
+        (totals.forwarded, totals.sampled_out),
+        (kept, 16_000 - kept)
+    );
+}
+
+/// A span with this tracestate.
+fn with_state(number: u64, trace_state: &str) -> Span {
+    Span {
+        trace_state: trace_state.to_owned(),
+        ..generate::span(number)
+    }
+}
+
+#[tokio::test]
+async fn thresholds_are_raised_and_written_back() {
+    let backend = FakeBackend::start().await;
+    let half = "default: { sample_fraction: 0.5 }\n";
+    let relay = Setup::to(&backend.endpoint()).policies(half).start();
+    let cases = [
+        (
+            "ot=th:8;rv:c0000000000000",
+            Some("ot=rv:c0000000000000;th:c"),
+        ),
+        ("ot=th:8;rv:bfffffffffffff", None),
+        ("ot=rv:80000000000000", Some("ot=rv:80000000000000;th:8")),
+        ("ot=rv:7fffffffffffff", None),
+    ];
+    let mut request = generate::request("client", 0, 0);
+    let spans = &mut request.resource_spans[0].scope_spans[0].spans;
+    let numbered = (0..).zip(cases);
+    spans.extend(numbered.map(|(number, (state, _))| with_state(number, state)));
+    send(&relay, &request).await;
+    relay.until_settled().await;
+
+    let mut left = backend.spans();
+    left.sort_by(|one, other| one.span_id.cmp(&other.span_id));
+    let left: Vec<_> = left.into_iter().map(|span| span.trace_state).collect();
+    let expected: Vec<_> = cases.iter().filter_map(|(_, left)| *left).collect();
+    assert_eq!(left, expected);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn spans_with_unusable_ids_are_rejected_and_the_others_go_on() {
+    let backend = FakeBackend::start().await;
+    let relay = Setup::to(&backend.endpoint()).start();
+    let spoil: [fn(&mut Span); 5] = [
+        |span| span.trace_id.truncate(15),
+        |span| span.trace_id.push(1),
+        |span| span.trace_id.clear(),
+        |span| span.trace_id.fill(0),
+        |span| span.span_id.fill(0),
+    ];
+    for way in WAYS {
+        let mut request = generate::request("client", 0, 8);
+        let spans = &mut request.resource_spans[0].scope_spans[0].spans;
+        for (span, spoil) in spans.iter_mut().zip(spoil) {
+            spoil(span);
+        }
+        let partial = taken(&relay, way, &request.encode_to_vec())
+            .await
+            .partial_success;
+        let partial = partial.expect("some are not usable");
+        assert_eq!(partial.rejected_spans, 5, "{way:?}");
+        assert!(!partial.error_message.is_empty());
+
+        spans_only(&mut request, 5);
+        let partial = taken(&relay, way, &request.encode_to_vec())
+            .await
+            .partial_success;
+        assert_eq!(partial.unwrap().rejected_spans, 5, "also when all are");
+    }
+    relay.until_settled().await;
+    assert_eq!(backend.spans().len(), 4 * 3);
+    let totals = relay.stop().await.totals;
+    assert_eq!((totals.accepted, totals.rejected), (12, 40));
+}
+
+/// Leaves only the first spans.
+fn spans_only(request: &mut ExportTraceServiceRequest, count: usize) {
+    request.resource_spans[0].scope_spans[0]
+        .spans
+        .truncate(count);
+}
