@@ -19,7 +19,7 @@ const BACK_OFF_MAX: Duration = Duration::from_millis(640);
 
 /// A silent peer is probed after this long, then three times as often as an answer takes to be late; so that a machine
 /// that vanished does not keep a connection. Chosen by eye, near `idle_timeout`.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_AFTER: Duration = Duration::from_mins(1);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 

@@ -68,8 +68,8 @@ fn parse_timeout(text: &str) -> Option<Duration> {
     }
     let amount: u64 = digits.parse().ok()?;
     Some(match unit {
-        "H" => Duration::from_secs(amount * 60 * 60),
-        "M" => Duration::from_secs(amount * 60),
+        "H" => Duration::from_hours(amount),
+        "M" => Duration::from_mins(amount),
         "S" => Duration::from_secs(amount),
         "m" => Duration::from_millis(amount),
         "u" => Duration::from_micros(amount),
@@ -115,8 +115,8 @@ mod tests {
             ("10S", Some(Duration::from_secs(10))),
             ("10100m", Some(Duration::from_millis(10_100))),
             ("9999966u", Some(Duration::from_micros(9_999_966))),
-            ("1M", Some(Duration::from_secs(60))),
-            ("99999999H", Some(Duration::from_secs(99_999_999 * 3600))),
+            ("1M", Some(Duration::from_mins(1))),
+            ("99999999H", Some(Duration::from_hours(99_999_999))),
             ("5n", Some(Duration::from_nanos(5))),
             ("0S", Some(Duration::ZERO)),
             ("123456789S", None),

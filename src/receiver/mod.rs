@@ -1,8 +1,8 @@
 //! Sockets, HTTP, gRPC framing, decompression, timeouts, answers. It knows nothing of spans.
 //!
-//! The way of a request: [`accept`] takes the connection, [`sniff`] looks at its first bytes, [`connection`] drives it,
-//! [`exchange`] answers one request on it: [`route`] says what is wanted, [`grpc`] or [`http`] collects the body through
-//! [`intake`], the pipeline takes it, and [`answer`] writes what the client is told. Invariant: every request is either
+//! The way of a request: `accept` takes the connection, `sniff` looks at its first bytes, `connection` drives it,
+//! `exchange` answers one request on it: `route` says what is wanted, `grpc` or `http` collects the body through
+//! `intake`, the pipeline takes it, and `answer` writes what the client is told. Invariant: every request is either
 //! answered or counted as refused, and every byte of a body that is held is paid for by a permit.
 
 mod accept;
@@ -83,7 +83,7 @@ struct Peer {
 impl Receivers {
     /// Serves listeners that are already bound, each named by what its port is meant for, until `stop`. Then: health says
     /// `NOT_SERVING`, listeners close, those who wait for room are refused, HTTP/2 connections get GOAWAY, open bodies one
-    /// second. Returns when the last connection is closed, [`stopping::DRAIN_MAX`] after `stop` at the latest.
+    /// second. Returns when the last connection is closed, 1.5 seconds after `stop` at the latest.
     pub async fn serve(self, listeners: Vec<(TcpListener, Transport)>, stop: CancellationToken) {
         let shared = Arc::new(Shared {
             refusals: Refusals::new(self.metrics.clone()),

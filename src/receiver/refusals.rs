@@ -18,7 +18,7 @@ const LOG_LINES: u32 = 5;
 const LOG_PERIOD: Duration = Duration::from_secs(10);
 
 /// A misdirected client works, so one reminder in this long is enough.
-const REMINDER_PERIOD: Duration = Duration::from_secs(60 * 60);
+const REMINDER_PERIOD: Duration = Duration::from_hours(1);
 
 /// As much of a user agent as a log line shows, in bytes.
 const AGENT_BYTES_MAX: usize = 128;
