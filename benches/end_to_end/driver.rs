@@ -67,7 +67,7 @@ impl Load {
         let until = Instant::now() + lasts;
         let senders = self.shape.connections * self.shape.in_flight;
         let pause = self.shape.rate.map(|rate| {
-            Duration::from_secs_f64((self.shape.spans as usize * senders) as f64 / rate as f64)
+            Duration::from_secs_f64(self.shape.spans as f64 * senders as f64 / rate as f64)
         });
         let mut sending = JoinSet::new();
         for sender in 0..senders {
@@ -111,7 +111,8 @@ struct Sender {
 async fn send(mut sender: Sender) -> Answers {
     let mut answers = Answers::default();
     let uri = format!("http://{}{}", sender.to, otlp_relay::otlp::TRACES_METHOD);
-    for number in 0.. {
+    let mut next = sender.requests.iter().cycle().skip(sender.first).cloned();
+    for number in 0_u32.. {
         if let Some(pause) = sender.pause {
             // At a rate the next request has its time, whatever the last one took: waiting shows in the answer times.
             let due = sender.start + pause.mul_f64(f64::from(number));
@@ -120,8 +121,9 @@ async fn send(mut sender: Sender) -> Answers {
         if Instant::now() >= sender.until {
             break;
         }
-        let body =
-            sender.requests[(sender.first + number as usize) % sender.requests.len()].clone();
+        let body = next
+            .next()
+            .expect("the requests are sent in turn, without an end");
         let request = Request::post(&uri)
             .header(CONTENT_TYPE, "application/grpc")
             .header("te", "trailers")

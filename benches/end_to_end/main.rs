@@ -117,7 +117,7 @@ async fn run(case: Case, shape: Shape) {
         mut took,
     } = load.run(Duration::from_secs(shape.seconds)).await;
     let elapsed = started.elapsed().as_secs_f64();
-    let cpu = relay.cpu() - before;
+    let cpu = relay.cpu().saturating_sub(before);
     took.sort_unstable();
     println!(
         "| {} | {:.3} | {:.0} | {} | {:.2} | {:.2} | {:.0} | {refused} |",

@@ -98,7 +98,9 @@ proptest! {
         // A rewritten tracestate is another module's matter.
         let without_state = |request: &ExportTraceServiceRequest| {
             let mut flat = generate::flatten(request);
-            flat.iter_mut().for_each(|(.., span)| span.trace_state.clear());
+            for (.., span) in &mut flat {
+                span.trace_state.clear();
+            }
             flat
         };
         prop_assert_eq!(without_state(&decoded(&processed)), without_state(&expected));
@@ -120,9 +122,13 @@ proptest! {
             attributes.push(generate::attribute("env", "prod"));
         }
         let mut found = generate::flatten(&decoded(&processed));
-        found.iter_mut().for_each(|(.., span)| span.trace_state.clear());
+        for (.., span) in &mut found {
+            span.trace_state.clear();
+        }
         let mut expected = generate::flatten(&expected);
-        expected.iter_mut().for_each(|(.., span)| span.trace_state.clear());
+        for (.., span) in &mut expected {
+            span.trace_state.clear();
+        }
         prop_assert_eq!(found, expected);
     }
 }
