@@ -19,8 +19,10 @@ mod settings;
 mod sources;
 
 use std::{
-    collections::HashSet,
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
     fmt,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -72,6 +74,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// The files whose content decides: when one changes, the configuration is loaded again.
     pub watched: Vec<PathBuf>,
+    /// The [`fingerprint`] of each of them as it was loaded; none for a file that could not be read.
+    pub loaded: BTreeMap<PathBuf, Option<u64>>,
     /// What is worth a line although it stops nothing.
     pub warnings: Findings,
     settings: Settings,
@@ -99,11 +103,26 @@ pub enum LogFormat {
 /// The error holds everything that was found, at least one mistake among it.
 pub fn load(file: Option<&Path>, around: &Surroundings<'_>) -> Result<Config, Findings> {
     let mut findings = Findings::default();
-    let config = read(file, around, &mut findings);
+    let read_before = RefCell::new(BTreeMap::new());
+    let remember = |path: &Path| {
+        let bytes = (around.read)(path)?;
+        let print = fingerprint(&bytes);
+        read_before.borrow_mut().insert(path.to_owned(), print);
+        Ok(bytes)
+    };
+    let remembering = Surroundings {
+        environment: around.environment.clone(),
+        read: &remember,
+    };
+    let config = read(file, &remembering, &mut findings);
     findings.sort();
     one_mistake_a_key(&mut findings);
     match config {
         Some(mut config) if !findings.any_mistake() => {
+            let read_before = read_before.borrow();
+            let watched = config.watched.iter();
+            let loaded = watched.map(|path| (path.clone(), read_before.get(path).copied()));
+            config.loaded = loaded.collect();
             config.warnings = findings;
             Ok(config)
         }
@@ -122,6 +141,13 @@ fn one_mistake_a_key(findings: &mut Findings) {
             || finding.key.is_empty()
             || seen.insert((finding.place.clone(), finding.key.clone()))
     });
+}
+
+/// Tells the content of a file from any other, within this process.
+pub fn fingerprint(content: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What a reload cannot change: mistakes that say "needs a restart".
@@ -202,6 +228,7 @@ fn read(
         log: log(&settings)?,
         file: written.path,
         watched: files.watched(),
+        loaded: BTreeMap::new(),
         warnings: Findings::default(),
         settings,
     })

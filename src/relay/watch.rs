@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -12,13 +11,15 @@ use tokio::{fs, task::spawn_blocking, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
+use crate::config;
 
 /// How often the files are looked at: an edit holds within two seconds.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reloads when the content of a watched file changes, until `stop`.
 pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut seen = contents(&shared.config().watched).await;
+    // Not as they are now: an edit since they were loaded is a change, too.
+    let mut seen = shared.config().loaded.clone();
     while stop
         .run_until_cancelled(sleep(POLL_INTERVAL))
         .await
@@ -48,9 +49,7 @@ async fn contents(files: &[PathBuf]) -> Contents {
 
 async fn content(file: &Path) -> Option<u64> {
     let bytes = fs::read(file).await.ok()?;
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    Some(hasher.finish())
+    Some(config::fingerprint(&bytes))
 }
 
 /// A file that is gone while the relay runs keeps its last good content in force.

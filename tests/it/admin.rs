@@ -19,7 +19,7 @@ rules:
 ";
 
 fn hex(id: &[u8]) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(id.try_into().unwrap()))
 }
 
 /// Sends one trace of eight spans, of which one has the name that a rule drops; returns its id.

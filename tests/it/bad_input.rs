@@ -109,9 +109,9 @@ async fn http_requests_that_are_refused_harm_nobody() {
     for (line, headers, body, reason) in cases {
         let length = body.len();
         let mut head = format!("{line} HTTP/1.1\r\nhost: relay\r\ncontent-length: {length}\r\n");
-        headers
-            .iter()
-            .for_each(|header| head = format!("{head}{header}\r\n"));
+        for header in headers {
+            head = format!("{head}{header}\r\n");
+        }
         let answer = http(relay.http(), &(head + "\r\n"), body).await;
         assert_eq!(answer.status, reason.row().status, "{line} {headers:?}");
         assert_eq!(answer.rpc_status().0, i32::from(reason.row().code));

@@ -43,13 +43,13 @@ fn an_imbalance_in_any_equation_is_noticed() {
             totals
                 .destinations
                 .values_mut()
-                .for_each(|one| one.exported += 1)
+                .for_each(|one| one.exported += 1);
         },
         |totals| {
             totals
                 .transports
                 .values_mut()
-                .for_each(|one| one.refused += 1)
+                .for_each(|one| one.refused += 1);
         },
     ];
     for (number, spoil) in spoil.into_iter().enumerate() {

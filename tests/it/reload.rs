@@ -49,6 +49,19 @@ async fn an_edit_of_the_policy_file_is_in_force_within_two_seconds() {
     relay.stop().await;
 }
 
+/// It was overlooked for ever: the first look took the files as they were then for what had been loaded.
+#[tokio::test]
+async fn an_edit_between_loading_and_the_first_look_is_noticed() {
+    let setup = Setup::quick().policies(KEEP_ALL);
+    let relay = setup.start_on_disk("edited-at-once");
+    let edited = Instant::now();
+    relay.write_policies(KEEP_NONE);
+    while kept(&relay).await != 0 {
+        assert!(edited.elapsed() < IN_FORCE_WITHIN, "it is not in force");
+    }
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn a_reload_can_be_asked_for() {
     let backend = FakeBackend::start().await;
