@@ -1,5 +1,6 @@
 //! A world of files and variables in memory, and what loading makes of it.
 
+mod arbitrary;
 mod keys;
 mod merging;
 mod rules;
