@@ -31,7 +31,8 @@ pub(super) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
             let reloading = Arc::clone(&shared);
             drop(spawn_blocking(move || reloading.reload()).await);
         }
-        // A file that this configuration named for the first time counts as seen as it is from now on.
+        // A file that the new configuration names for the first time is taken for changed at the next look: one reload too
+        // many, which changes nothing.
         seen = now;
     }
 }

@@ -4,8 +4,6 @@
 //! framing.
 
 mod refusal;
-#[cfg(test)]
-mod tests;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -51,7 +49,7 @@ impl Request {
         deadline: Instant,
     ) -> Result<Self, NotAdmitted> {
         let counts = wire::count(&body).map_err(|_| NotAdmitted::malformed(&body))?;
-        let index_bytes = counts.index_bytes() + counts.spans * NOTES_BYTES_PER_SPAN;
+        let index_bytes = counts.index_bytes() + counts.indexed_max * NOTES_BYTES_PER_SPAN;
         if let Err(denied) = permit.grow(index_bytes, deadline).await {
             return Err(NotAdmitted::denied(denied, counts.spans, index_bytes));
         }

@@ -22,6 +22,8 @@ pub struct Counts {
     pub scopes: usize,
     /// Spans, usable or not.
     pub spans: usize,
+    /// Spans that are long enough to hold both ids: no others are ever indexed, so empty spans cost no memory.
+    pub indexed_max: usize,
     /// A `resource` or `scope` occurs twice where one is meant: legal, and joined by [`super::join_repeated`].
     pub repeated: bool,
 }
@@ -106,7 +108,7 @@ impl Counts {
     pub fn index_bytes(&self) -> usize {
         let resources = self.resources.saturating_mul(size_of::<ResourceEntry>());
         let scopes = self.scopes.saturating_mul(size_of::<ScopeEntry>());
-        let spans = self.spans.saturating_mul(size_of::<SpanEntry>());
+        let spans = self.indexed_max.saturating_mul(size_of::<SpanEntry>());
         resources.saturating_add(scopes).saturating_add(spans)
     }
 }

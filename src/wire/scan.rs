@@ -15,6 +15,9 @@ use super::{
 };
 use crate::otlp::{self, SPAN_ID_BYTES, TRACE_ID_BYTES};
 
+/// The least bytes of a usable span: both ids, each with its tag and length.
+const SPAN_BYTES_MIN: usize = TRACE_ID_BYTES + SPAN_ID_BYTES + 4;
+
 /// Tags and lengths of a span, its scope and its resource, at their longest.
 pub(super) const LEVELS_BYTES_MAX: usize = 48;
 
@@ -71,8 +74,9 @@ fn count_scope_spans(message: &[u8], counts: &mut Counts) -> Result<(), Broken> 
         let field = field?;
         match field.number {
             otlp::scope_spans::SPANS => {
-                message_of(&field)?;
+                let long_enough = message_of(&field)?.len() >= SPAN_BYTES_MIN;
                 counts.spans = counts.spans.saturating_add(1);
+                counts.indexed_max = counts.indexed_max.saturating_add(usize::from(long_enough));
             }
             otlp::scope_spans::SCOPE => {
                 message_of(&field)?;
@@ -95,7 +99,7 @@ pub fn scan(body: &[u8], counts: &Counts, checks: &Checks) -> Result<Index, Brok
     let mut index = Index {
         resources: Vec::with_capacity(counts.resources),
         scopes: Vec::with_capacity(counts.scopes),
-        spans: Vec::with_capacity(counts.spans),
+        spans: Vec::with_capacity(counts.indexed_max),
         unusable: Unusable::default(),
     };
     let mut scan = Scan {

@@ -1,1 +1,0 @@
-//! Requests through the door: what is indexed, what is left out, what is refused.
