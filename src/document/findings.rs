@@ -139,11 +139,44 @@ const SIMILARITY_MIN: f64 = 0.7;
 
 /// The one of `known` that is most like `name`, if any is alike.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let likeness = |candidate: &str| strsim::jaro_winkler(&name.to_lowercase(), candidate);
+    let name = name.to_lowercase();
     known
         .iter()
-        .map(|candidate| (likeness(candidate), *candidate))
+        .map(|candidate| (likeness(&name, candidate), *candidate))
         .filter(|(score, _)| *score >= SIMILARITY_MIN)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)
+}
+
+/// 1 for the same name. Jaro and Winkler's measure likes a common beginning and knows nothing of two letters swapped in a
+/// short name, so one such slip is enough by itself: `tsl` finds `tls`.
+fn likeness(name: &str, candidate: &str) -> f64 {
+    let by_letters = strsim::jaro_winkler(name, candidate);
+    let one_slip = name.len() > 2 && strsim::damerau_levenshtein(name, candidate) == 1;
+    by_letters.max(if one_slip { SIMILARITY_MIN } else { 0.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_offered_when_it_is_near() {
+        let known = ["spans", "bytes", "bytes_max", "tls", "retry"];
+        let cases = [
+            ("span", Some("spans")),
+            ("Spans", Some("spans")),
+            ("byte_max", Some("bytes_max")),
+            ("bytesmax", Some("bytes_max")),
+            ("tsl", Some("tls")),
+            ("retires", Some("retry")),
+            ("queue", None),
+            ("x", None),
+            ("", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(nearest(name, &known), expected, "{name}");
+        }
+        assert_eq!(nearest("a", &[]), None);
+    }
 }
