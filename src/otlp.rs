@@ -2,6 +2,8 @@
 //!
 //! It knows nothing of this relay. Source: opentelemetry-proto 1.11, `docs/specification.md` and the `.proto` files.
 
+use tonic::Code;
+
 /// The gRPC method that takes traces.
 pub const TRACES_METHOD: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 /// The gRPC service that takes traces, as `grpc.health.v1` names it.
@@ -32,6 +34,29 @@ pub const SERVICE_NAME: &str = "service.name";
 pub const TRACE_ID_BYTES: usize = 16;
 /// Bytes of a usable span id.
 pub const SPAN_ID_BYTES: usize = 8;
+
+/// A gRPC code as its specification spells it.
+pub fn grpc_code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
 
 /// A field number of a protobuf message.
 pub type FieldNumber = u32;

@@ -8,6 +8,8 @@ use std::{fmt, time::Duration};
 
 use tonic::Code;
 
+use crate::otlp;
+
 /// The longest text of a peer that is kept and shown, in characters.
 const TEXT_CHARS_MAX: usize = 256;
 
@@ -174,7 +176,7 @@ impl fmt::Display for Answer {
 impl fmt::Display for AnswerCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Grpc(code) => f.write_str(grpc_name(*code)),
+            Self::Grpc(code) => f.write_str(otlp::grpc_code_name(*code)),
             Self::Http(status) => write!(f, "HTTP {status}"),
             Self::Timeout => f.write_str("timeout"),
             Self::Transport => f.write_str("transport"),
@@ -194,27 +196,4 @@ pub(super) fn printable(text: &str) -> String {
             }
         })
         .collect()
-}
-
-/// The name of a gRPC code as its specification spells it.
-fn grpc_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }

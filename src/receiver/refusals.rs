@@ -4,12 +4,12 @@ use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
 use http::HeaderValue;
 use tokio::time::Instant;
-use tonic::Code;
 use tracing::{info, warn};
 
 use super::{Peer, answer::Dialect};
 use crate::{
     metrics::{LogLimit, Metrics, Misdirected, Transport},
+    otlp,
     request::{Reason, Refusal},
 };
 
@@ -182,30 +182,7 @@ fn agent(header: Option<&HeaderValue>) -> String {
 /// The label `code`.
 fn code(transport: Transport, reason: Reason) -> Cow<'static, str> {
     match transport {
-        Transport::Grpc => code_name(reason.row().code).into(),
+        Transport::Grpc => otlp::grpc_code_name(reason.row().code).into(),
         Transport::Http => reason.row().status.to_string().into(),
-    }
-}
-
-/// A gRPC code as the specification spells it.
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
