@@ -37,7 +37,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves the admin port on `listener` until `stop`, on whatever tokio runtime this runs. Returns when the last connection
-/// has ended, at most [`GRACE`] later.
+/// has ended, at most two seconds later.
 pub async fn serve(
     listener: std::net::TcpListener,
     options: &Options,

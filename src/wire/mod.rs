@@ -1,7 +1,7 @@
 //! Protobuf as bytes: scan a request, look at a span, write messages, split them. No I/O, no clock, no panic, and
 //! nothing is allocated per span.
 //!
-//! It knows OTLP's field numbers and no setting of this relay. Bytes that a [`scan`] has checked are walked again without
+//! It knows OTLP's field numbers and no setting of this relay. Bytes that a [`scan()`] has checked are walked again without
 //! errors; strings are byte strings, because nobody pays for UTF-8 that nobody reads.
 #![deny(
     clippy::indexing_slicing,

@@ -119,7 +119,7 @@ impl Client {
     }
 }
 
-/// Checks what [`Client::new`] would refuse, for whoever reads a configuration.
+/// Checks the TLS files as an exporter would, for whoever reads a configuration.
 pub fn check_tls(options: &Options) -> Result<(), InvalidTls> {
     tls::server_name(options)?;
     tls::config(options).map(drop)
