@@ -1,6 +1,6 @@
 //! What an exporter is told about its destination. It reads no file and no environment: `config` does.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Uri};
 
@@ -59,7 +59,7 @@ pub enum Compression {
 pub type Pem = Arc<[u8]>;
 
 /// TLS towards a destination. Public roots are built in and used unless `ca` is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tls {
     /// PEM of the authorities to trust instead of the public ones.
     pub ca: Option<Pem>,
@@ -85,4 +85,16 @@ pub struct Retry {
     pub max: Duration,
     /// Spans older than this, counted from acceptance, are lost; `None`: never.
     pub give_up_after: Option<Duration>,
+}
+
+/// Shows no key: options end up in logs.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("has_ca", &self.ca.is_some())
+            .field("has_identity", &self.identity.is_some())
+            .field("server_name", &self.server_name)
+            .field("insecure_skip_verify", &self.insecure_skip_verify)
+            .finish()
+    }
 }
