@@ -66,7 +66,7 @@ async fn serve(config: Config, load: Load) -> ExitCode {
     }
 }
 
-/// Names every bound address, and warns of what cannot be reached.
+/// Names every bound address, and warns of an admin port that cannot be reached.
 fn announce(addresses: Addresses, file: Option<&Path>) {
     let file = file.map_or_else(
         || "built-in defaults".into(),
@@ -78,15 +78,20 @@ fn announce(addresses: Addresses, file: Option<&Path>) {
         ("OTLP/HTTP", addresses.http),
         ("admin", Some(addresses.admin)),
     ];
+    for (what, address) in bound {
+        if let Some(address) = address {
+            tracing::info!(%address, "{what} listens");
+        }
+    }
+    // The configuration has warned of receivers that nobody reaches, not of the admin port.
     let in_container =
         Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists();
-    for (what, address) in bound {
-        let Some(address) = address else { continue };
-        tracing::info!(%address, "{what} listens");
-        if in_container && address.ip().is_loopback() {
-            tracing::warn!(%address, "{what} is on loopback inside a container: nobody outside reaches it; set {}=0.0.0.0",
-                config::LISTEN_HOST_VARIABLE);
-        }
+    if in_container && addresses.admin.ip().is_loopback() {
+        tracing::warn!(
+            address = %addresses.admin,
+            "admin is on loopback inside a container: nobody outside reaches it; set {}=0.0.0.0",
+            config::LISTEN_HOST_VARIABLE
+        );
     }
 }
 

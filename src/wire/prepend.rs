@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use crate::otlp::FieldNumber;
 
 /// Below this many bytes a slice is copied: a chunk on its own costs an HTTP/2 frame and a write, and DATA frames under
-/// 256 bytes count against the sender in h2. Chosen by eye; issue "ten times per core" measures it.
+/// 256 bytes count against the sender in h2. Chosen by eye.
 pub const SHARE_BYTES_MIN: usize = 4096;
 
 /// A message being written backwards.
