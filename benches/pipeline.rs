@@ -46,10 +46,10 @@ async fn process(snapshot: &Snapshot, budget: &Budget, body: Bytes) -> Processed
         message_bytes_max: usize::MAX,
     };
     let deadline = Instant::now() + Duration::from_secs(1);
-    let request = Request::admit(body, permit, &checks, deadline)
+    let mut request = Request::admit(body, permit, &checks, deadline)
         .await
         .unwrap();
-    snapshot.process(&request)
+    snapshot.process(&mut request, deadline).await.unwrap()
 }
 
 fn bench(criterion: &mut Criterion) {

@@ -274,14 +274,16 @@ impl Permit {
                 .map_err(|_elapsed| Denied::Full)?;
             self.ticket = Some(ticket.expect("the semaphore is never closed"));
         }
-        if self.borrowed + more > self.budget.inner.growth {
+        let kept_free = self.budget.inner.growth - self.borrowed;
+        let borrowed = more.min(kept_free);
+        if more > borrowed {
             // More than one body may ever grow by: the rest comes from what the others return.
-            let shared = self.budget.wait_shared(more, deadline).await?;
-            self.join(shared, more);
-            return Ok(());
+            let rest = more - borrowed;
+            let shared = self.budget.wait_shared(rest, deadline).await?;
+            self.join(shared, rest);
         }
-        self.borrowed += more;
-        self.account().fetch_add(more, Ordering::Relaxed);
+        self.borrowed += borrowed;
+        self.account().fetch_add(borrowed, Ordering::Relaxed);
         Ok(())
     }
 
@@ -354,6 +356,17 @@ mod tests {
             budget.claim(1, Use::Bodies, soon()).await.unwrap_err(),
             Denied::Full
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fits_the_empty_budget_can_be_grown_to() {
+        for (more, expected) in [(89, Ok(())), (90, Ok(())), (91, Err(Denied::NeverFits))] {
+            let budget = Budget::new(100, 40);
+            let mut body = budget.try_claim(10, Use::Bodies).unwrap();
+            assert_eq!(body.grow(more, soon()).await, expected, "{more}");
+            drop(body);
+            assert_eq!(budget.used_total(), 0);
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 //! It knows no transport beyond its name. Invariant: every span of a scanned body is booked exactly once, together with
 //! the answer, also when the client goes away in between.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{mem, net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -92,7 +92,7 @@ impl Pipeline {
             wanted: stages.snapshot.wanted(),
             message_bytes_max: stages.message_bytes_max,
         };
-        let request = match Request::admit(body, permit, &checks, deadline).await {
+        let mut request = match Request::admit(body, permit, &checks, deadline).await {
             Ok(request) => request,
             Err(NotAdmitted { refusal, spans }) => {
                 self.metrics.ledger().refuse(origin.transport, spans);
@@ -105,7 +105,8 @@ impl Pipeline {
             spans: request.received(),
         };
         let receipt = Receipt::about(request.unusable(), request.received());
-        let processed = stages.snapshot.process(&request);
+        let processing = stages.snapshot.process(&mut request, deadline);
+        let mut processed = processing.await.map_err(budget_full)?;
         let tally = Tally {
             received: request.received(),
             rejected: request.unusable().total(),
@@ -115,10 +116,10 @@ impl Pipeline {
         let sample = self
             .store
             .record(&request, &processed.decisions, &stages.policies);
-        let mut payload = payload(&processed, request.into_permit(), deadline).await?;
-        if let Some(payload) = &mut payload {
-            payload.sample = sample;
-        }
+        let payload = match processed.kept {
+            0 => None,
+            _ => Some(payload(&mut processed, request, sample, deadline).await?),
+        };
         let taken = self
             .queues
             .admit(origin.transport, tally, payload, deadline);
@@ -156,38 +157,36 @@ impl Drop for RefusedUnlessTaken<'_> {
     }
 }
 
-/// What goes to the queues, and pays for what it pins; `None` when every span was dropped.
+/// What goes to the queues, with what pays for the bytes it pins: no more of the body than that is held from now on.
 async fn payload(
-    processed: &Processed,
-    mut permit: Permit,
+    processed: &mut Processed,
+    request: Request,
+    sample: Option<u64>,
     deadline: Instant,
-) -> Result<Option<Payload>, Refusal> {
-    if processed.kept == 0 {
-        return Ok(None);
-    }
-    let missing = processed.pinned.saturating_sub(permit.bytes());
-    permit.grow(missing, deadline).await.map_err(budget_full)?;
+) -> Result<Payload, Refusal> {
+    let segments = mem::take(&mut processed.segments);
+    let mut permit = request.into_permit();
     permit.shrink_to(processed.pinned);
     permit.settle(deadline).await.map_err(budget_full)?;
-    Ok(Some(Payload {
-        segments: processed.segments.clone(),
+    Ok(Payload {
         spans: processed.kept,
-        bytes: processed.segments.iter().map(Bytes::len).sum(),
+        bytes: segments.iter().map(Bytes::len).sum(),
+        segments,
         accepted_at: Instant::now(),
         permit,
-        sample: None,
-    }))
+        sample,
+    })
 }
 
 fn budget_full(denied: Denied) -> Refusal {
     match denied {
         Denied::Full => Refusal::new(
             Reason::Full,
-            "no room in the budget for what enrichment adds: come again",
+            "no room in the budget for what is written of the request: come again",
         ),
         Denied::NeverFits => Refusal::new(
             Reason::TooLarge,
-            "with what enrichment adds the request is larger than budget.bytes allows: send fewer spans in one request",
+            "the request and what is written of it are larger than budget.bytes allows: send fewer spans in one request",
         ),
     }
 }

@@ -76,10 +76,10 @@ fn allocations(snapshot: &Snapshot, spans: u64) -> usize {
         };
         let deadline = Instant::now() + Duration::from_secs(1);
         let before = ALLOCATIONS.with(Cell::get);
-        let request = Request::admit(body, permit, &checks, deadline)
+        let mut request = Request::admit(body, permit, &checks, deadline)
             .await
             .unwrap();
-        let processed = snapshot.process(&request);
+        let processed = snapshot.process(&mut request, deadline).await.unwrap();
         let after = ALLOCATIONS.with(Cell::get);
         assert!(processed.kept > 0);
         after - before

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{
     draft::{Draft, Layout},
-    hash::Hasher,
+    hash::{DIGITS, Hasher},
     strings::{Rewriting, Texts},
 };
 use crate::{
@@ -14,6 +14,9 @@ use crate::{
     otlp,
     wire::Wanted,
 };
+
+/// By how much the lengths of an attribute and its value may grow when its content does.
+const LENGTHS_BYTES: usize = 4;
 
 /// What an entry edits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +102,11 @@ impl Entry {
             .union(self.on.wanted())
     }
 
+    /// The bytes by which it usually makes a message longer, at most; masks are not foreseen.
+    pub(super) fn growth_bytes(&self) -> usize {
+        self.operations.iter().map(Operation::growth_bytes).sum()
+    }
+
     /// Does all operations, in order.
     pub(super) fn apply<'a>(&'a self, draft: &mut Draft<'a>, texts: &mut Texts) {
         for operation in &self.operations {
@@ -109,6 +117,15 @@ impl Entry {
 }
 
 impl Operation {
+    fn growth_bytes(&self) -> usize {
+        match self {
+            Self::Set(setting) | Self::SetIfAbsent(setting) => setting.field.len(),
+            Self::Rename { from, to } => to.len().saturating_sub(from.len()) + LENGTHS_BYTES,
+            Self::Hash(keys, _) => keys.len() * (DIGITS + LENGTHS_BYTES),
+            Self::Remove(_) | Self::Rewrite(_) => 0,
+        }
+    }
+
     fn apply<'a>(&'a self, draft: &mut Draft<'a>, texts: &mut Texts) {
         match self {
             Self::Set(setting) => draft.set(&setting.key, &setting.field),

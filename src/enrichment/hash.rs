@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Hexadecimal digits of a hash.
-const DIGITS: usize = 64;
+pub(super) const DIGITS: usize = 64;
 
 /// The key, ready for use.
 #[derive(Clone)]

@@ -28,7 +28,20 @@ pub use editing::Editing;
 pub struct Enricher {
     entries: Vec<entry::Entry>,
     wanted: Wanted,
+    growth: Growth,
 }
+
+/// The bytes by which edits usually make a message longer, at most: for setting room aside, not a bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Growth {
+    /// A resource.
+    pub resource: usize,
+    /// A span with one event.
+    pub span: usize,
+}
+
+/// Scratch memory of [`Editing`] at most, as a multiple of the largest message it edits.
+pub const SCRATCH_FACTOR: usize = 12;
 
 impl Enricher {
     /// Reads the list `enrichment` at the dotted path `key`; everything wrong is reported, and the rest is used.
@@ -39,12 +52,28 @@ impl Enricher {
             .iter()
             .map(entry::Entry::wanted)
             .fold(Wanted::default(), Wanted::union);
-        Self { entries, wanted }
+        let mut growth = Growth::default();
+        for entry in &entries {
+            match entry.on {
+                entry::Level::Resource => growth.resource += entry.growth_bytes(),
+                entry::Level::Span | entry::Level::Event => growth.span += entry.growth_bytes(),
+            }
+        }
+        Self {
+            entries,
+            wanted,
+            growth,
+        }
     }
 
     /// What the edits read of a span.
     pub fn wanted(&self) -> Wanted {
         self.wanted
+    }
+
+    /// By how much the edits usually make a message longer.
+    pub fn growth(&self) -> Growth {
+        self.growth
     }
 
     /// Whether there is no edit at all.

@@ -11,10 +11,12 @@ mod write;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 pub use sample::{PolicyCount, ServiceCount};
 
 use crate::{
+    budget::Denied,
     enrichment::Enricher,
     request::Request,
     sampling::{Decision, Sampler},
@@ -39,7 +41,7 @@ pub struct Processed {
     pub kept: u64,
     /// Usable spans that sampling dropped.
     pub sampled_out: u64,
-    /// The bytes that the segments keep alive: the whole body as soon as one of them is a slice of it.
+    /// The bytes that the segments keep alive: their buffers, and the whole body as soon as one of them is a slice of it.
     pub pinned: usize,
     /// Spans by policy.
     pub policies: Vec<PolicyCount>,
@@ -55,12 +57,28 @@ impl Snapshot {
         self.sampler.wanted().union(self.enricher.wanted())
     }
 
-    /// Decides and edits the spans of `request`. It allocates a fixed number of times, whatever the request holds, as long as
-    /// edits stay within the room that was set aside for them.
-    pub fn process(&self, request: &Request) -> Processed {
+    /// Decides and edits the spans of `request`. What is written is paid for by the request's permit before: it grows until
+    /// `deadline`. It allocates a fixed number of times, whatever the request holds, as long as edits stay within the room
+    /// that was set aside for them.
+    pub async fn process(
+        &self,
+        request: &mut Request,
+        deadline: Instant,
+    ) -> Result<Processed, Denied> {
         let decided = sample::decide(&self.sampler, request);
-        let written = write::write(&self.enricher, request, &decided);
-        Processed {
+        let plan = write::plan(&self.enricher, request, &decided);
+        let mut room = plan.room;
+        request.claim(room, deadline).await?;
+        let written = loop {
+            let written = write::write(&self.enricher, request, &decided, &plan, room);
+            if let Some(written) = written {
+                break written;
+            }
+            // Edits that were not foreseen: once more with twice the room, which the budget bounds.
+            request.claim(room, deadline).await?;
+            room *= 2;
+        };
+        Ok(Processed {
             segments: written.segments,
             kept: decided.kept,
             sampled_out: decided.sampled_out,
@@ -68,6 +86,6 @@ impl Snapshot {
             policies: decided.policies,
             services: decided.services,
             decisions: decided.decisions,
-        }
+        })
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Decided {
     pub(super) kept_bytes: usize,
     /// The bytes of the fields of all usable spans.
     pub(super) bytes: usize,
+    /// The bytes of the largest message that edits may look at: a resource or a span.
+    pub(super) largest: usize,
     /// Spans kept with another tracestate.
     pub(super) rewritten: u64,
     /// Spans dropped.
@@ -56,6 +58,7 @@ pub(super) fn decide(sampler: &Sampler, request: &Request) -> Decided {
         kept: 0,
         kept_bytes: 0,
         bytes: 0,
+        largest: 0,
         rewritten: 0,
         sampled_out: 0,
         policies: vec![PolicyCount::default(); sampler.policies().len()],
@@ -65,6 +68,7 @@ pub(super) fn decide(sampler: &Sampler, request: &Request) -> Decided {
     for resource_entry in &index.resources {
         let resource = request.resource(resource_entry);
         deciding.enter_resource(resource);
+        decided.largest = decided.largest.max(resource.message.len());
         let before = (decided.kept, decided.sampled_out);
         for scope in request.scopes_of(resource_entry) {
             deciding.enter_scope(request.scope(scope));
@@ -83,6 +87,7 @@ impl Decided {
     fn note(&mut self, decision: Decision, bytes: usize) {
         let count = &mut self.policies[usize::from(decision.policy)];
         self.bytes += bytes;
+        self.largest = self.largest.max(bytes);
         if decision.keep {
             self.rewritten += u64::from(decision.threshold != ThresholdChange::None);
             count.kept += 1;

@@ -1,46 +1,61 @@
 //! The second step: edits what is kept and writes it as one message, from its end to its beginning.
 
-use bytes::Bytes;
-
 use super::sample::Decided;
 use crate::{
-    enrichment::{Editing, Enricher},
+    enrichment::{Editing, Enricher, SCRATCH_FACTOR},
     otlp,
     request::Request,
     sampling::{Decision, ThresholdChange, rewrite_trace_state},
-    wire::{Emitter, Keep, ResourceEntry, SHARE_BYTES_MIN, ScopeEntry, SpanEntry},
+    wire::{Emitter, Keep, ResourceEntry, SHARE_BYTES_MIN, ScopeEntry, SpanEntry, Written},
 };
 
-/// Room for resources, scopes and lengths that are written anew, in bytes; what is beyond it takes one more allocation.
+/// Room for resources, scopes and lengths that are written between shared parts, in bytes; what is beyond it takes one more
+/// allocation.
 const GLUE_CAPACITY: usize = 2048;
 
-/// Edited spans are copied with this many bytes of room for what each may grow by; what is beyond takes a few more
-/// allocations, each twice as large as the one before.
-const SPAN_GROWTH: usize = 64;
+/// By how much the lengths around a span, a scope or a resource may grow when its content does, in bytes.
+const LENGTHS_BYTES: usize = 8;
 
-/// What is written.
-#[derive(Debug)]
-pub(super) struct Written {
-    /// Together a valid sequence of `ResourceSpans` fields; empty when nothing is kept.
-    pub(super) segments: Vec<Bytes>,
-    /// The bytes that the segments keep alive.
-    pub(super) pinned: usize,
+/// By how much a tracestate may grow, in bytes: `ot=th:` with four digits, or a whole tracestate of that.
+const TRACE_STATE_GROWTH: usize = 16;
+
+/// Room beyond what is foreseen, for edits whose growth is not (masks, attributes that occur twice): this share of it, and
+/// as many bytes.
+const SPARE_SHARE: usize = 8;
+const SPARE_BYTES: usize = 4096;
+
+/// How a request is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    how: How,
+    /// The bytes that are taken at once.
+    capacity: usize,
+    /// The bytes of buffers and scratch memory that writing may take at first, to be paid for before.
+    pub(super) room: usize,
 }
 
-/// Writes the spans that are kept. All kept and nothing to edit: the very bytes that came in.
-pub(super) fn write(enricher: &Enricher, request: &Request, decided: &Decided) -> Written {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// Nothing is kept.
+    Nothing,
+    /// The very bytes that came in.
+    Untouched,
+    /// What is kept, with edits, in new bytes or slices of the old ones.
+    Anew(Keep),
+}
+
+/// Decides how `request` is written, and what that takes.
+pub(super) fn plan(enricher: &Enricher, request: &Request, decided: &Decided) -> Plan {
+    let without_room = |how| Plan {
+        how,
+        capacity: 0,
+        room: 0,
+    };
     if decided.kept == 0 {
-        return Written {
-            segments: Vec::new(),
-            pinned: 0,
-        };
+        return without_room(How::Nothing);
     }
-    let body = request.body();
     if passes_untouched(enricher, request, decided) {
-        return Written {
-            segments: vec![body.clone()],
-            pinned: body.len(),
-        };
+        return without_room(How::Untouched);
     }
     let wanted = enricher.wanted();
     let edits_spans = wanted.span_attributes || wanted.events || decided.rewritten > 0;
@@ -49,31 +64,71 @@ pub(super) fn write(enricher: &Enricher, request: &Request, decided: &Decided) -
     } else {
         keep(request, decided)
     };
-    let capacity = match keep {
-        Keep::Share => GLUE_CAPACITY,
+    let growth = enricher.growth();
+    let index = request.index();
+    let around_spans = request.body().len() - decided.bytes
+        + index.resources.len() * (growth.resource + LENGTHS_BYTES)
+        + index.scopes.len() * LENGTHS_BYTES;
+    let in_spans = if edits_spans {
+        usize::try_from(decided.kept).unwrap_or(usize::MAX) * (growth.span + LENGTHS_BYTES)
+            + usize::try_from(decided.rewritten).unwrap_or(usize::MAX) * TRACE_STATE_GROWTH
+    } else {
+        0
+    };
+    let (capacity, foreseen) = match keep {
+        Keep::Share => (GLUE_CAPACITY, around_spans + GLUE_CAPACITY),
         Keep::Copy => {
-            let around_spans = body.len() - decided.bytes;
-            let growth = if edits_spans {
-                decided.decisions.len() * SPAN_GROWTH
-            } else {
-                0
-            };
-            decided.kept_bytes + around_spans + growth + GLUE_CAPACITY
+            let all = decided.kept_bytes + around_spans + in_spans;
+            (all, all)
         }
+    };
+    let scratch = if enricher.is_empty() {
+        0
+    } else {
+        // Never so much that a body which may come in does not fit the smallest budget, four times its size.
+        (SCRATCH_FACTOR * decided.largest).min(request.body().len())
+    };
+    Plan {
+        how: How::Anew(keep),
+        capacity,
+        room: foreseen + foreseen / SPARE_SHARE + SPARE_BYTES + scratch,
+    }
+}
+
+/// Writes the spans that are kept, in buffers and scratch memory of at most `room` bytes, of which [`Plan::room`] are the
+/// least; `None` when they need more.
+pub(super) fn write(
+    enricher: &Enricher,
+    request: &Request,
+    decided: &Decided,
+    plan: &Plan,
+    room: usize,
+) -> Option<Written> {
+    let body = request.body();
+    let keep = match plan.how {
+        How::Nothing => {
+            return Some(Written {
+                segments: Vec::new(),
+                pinned: 0,
+            });
+        }
+        How::Untouched => {
+            return Some(Written {
+                segments: vec![body.clone()],
+                pinned: body.len(),
+            });
+        }
+        How::Anew(keep) => keep,
     };
     let mut writer = Writer {
         request,
         decisions: &decided.decisions,
         editing: enricher.editing(),
         trace_state: Vec::new(),
-        out: Emitter::new(body, keep, capacity),
+        out: Emitter::new(body, keep, plan.capacity, room),
     };
     writer.request();
-    let segments = writer.out.finish();
-    Written {
-        pinned: pinned(body, &segments),
-        segments,
-    }
+    (!writer.out.is_exceeded()).then(|| writer.out.finish())
 }
 
 /// A slice pins the whole body, and a small one costs more than its copy: slices are worth it only when everything is kept
@@ -102,21 +157,6 @@ fn passes_untouched(enricher: &Enricher, request: &Request, decided: &Decided) -
 
 fn passes(decision: &Decision) -> bool {
     decision.keep && decision.threshold == ThresholdChange::None
-}
-
-/// What the segments keep alive: the whole body as soon as one of them is a slice of it.
-fn pinned(body: &Bytes, segments: &[Bytes]) -> usize {
-    let within = body.as_ptr_range();
-    let mut bytes = 0;
-    let mut shared = false;
-    for segment in segments {
-        if within.contains(&segment.as_ptr()) {
-            shared = true;
-        } else {
-            bytes += segment.len();
-        }
-    }
-    if shared { bytes + body.len() } else { bytes }
 }
 
 /// Milvus' C++ part sends one `ResourceSpans` a span: neighbours with the same resource bytes and schema URL leave as one.
@@ -206,6 +246,9 @@ impl<'a> Writer<'a> {
         for (span, decision) in spans.iter().zip(decisions).rev() {
             if !decision.keep {
                 continue;
+            }
+            if self.out.is_exceeded() {
+                return;
             }
             if edits || decision.threshold != ThresholdChange::None {
                 self.edited_span(span, decision.threshold);

@@ -77,7 +77,12 @@ impl Request {
         &self.index
     }
 
-    /// The permit, for what is made of the request.
+    /// Adds `more` bytes to its permit, for what is made of it; waits until `deadline`.
+    pub async fn claim(&mut self, more: usize, deadline: Instant) -> Result<(), Denied> {
+        self.permit.grow(more, deadline).await
+    }
+
+    /// The permit, for what was made of the request.
     pub fn into_permit(self) -> Permit {
         self.permit
     }

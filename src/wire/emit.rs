@@ -32,13 +32,23 @@ pub struct Emitter<'a> {
     fields: Vec<Field<'a>>,
 }
 
+/// A message that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// The parts it consists of, first one first.
+    pub segments: Vec<Bytes>,
+    /// The bytes that they keep alive: buffers with what is free in them, and the whole body as soon as one is a slice of it.
+    pub pinned: usize,
+}
+
 impl<'a> Emitter<'a> {
-    /// A writer of parts of `body`; `capacity` bytes beside shared parts need no further allocation.
-    pub fn new(body: &'a Bytes, keep: Keep, capacity: usize) -> Self {
+    /// A writer of parts of `body`; `capacity` bytes beside shared parts need no further allocation, and all buffers
+    /// together take at most `room` bytes.
+    pub fn new(body: &'a Bytes, keep: Keep, capacity: usize, room: usize) -> Self {
         Self {
             body,
             keep,
-            out: Prepend::with_capacity(capacity),
+            out: Prepend::with_room(capacity, room),
             pending: Range32::default(),
             fields: Vec::with_capacity(8),
         }
@@ -92,10 +102,28 @@ impl<'a> Emitter<'a> {
         &mut self.out
     }
 
-    /// The message, as the parts it consists of, first one first.
-    pub fn finish(mut self) -> Vec<Bytes> {
+    /// Whether what was written needs more than its room: then the rest need not be written.
+    #[inline]
+    pub fn is_exceeded(&self) -> bool {
+        self.out.is_exceeded()
+    }
+
+    /// The message; of no use when it needs more than its room.
+    pub fn finish(mut self) -> Written {
         self.flush();
-        self.out.finish()
+        let buffers = self.out.allocated();
+        let segments = self.out.finish();
+        let within = self.body.as_ptr_range();
+        let is_slice = |segment: &Bytes| within.contains(&segment.as_ptr());
+        let body = if segments.iter().any(is_slice) {
+            self.body.len()
+        } else {
+            0
+        };
+        Written {
+            segments,
+            pinned: buffers.saturating_add(body),
+        }
     }
 
     fn flush(&mut self) {

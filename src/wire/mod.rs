@@ -22,7 +22,7 @@ mod schema;
 pub mod split;
 pub mod views;
 
-pub use emit::{Emitter, Keep};
+pub use emit::{Emitter, Keep, Written};
 pub use fields::{Broken, Field, Fields, WireType};
 pub use index::{Counts, Index, Range32, ResourceEntry, ScopeEntry, SpanEntry, Unusable};
 pub use join::join_repeated;

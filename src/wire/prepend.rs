@@ -14,7 +14,7 @@ use crate::otlp::FieldNumber;
 pub const SHARE_BYTES_MIN: usize = 4096;
 
 /// A message being written backwards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Prepend {
     /// The part written last, filled from its end: `buffer[at..]` is written.
     buffer: BytesMut,
@@ -22,6 +22,12 @@ pub struct Prepend {
     /// Finished parts, the last one first.
     finished: Vec<Bytes>,
     finished_bytes: usize,
+    /// Bytes of all buffers it took, written or not.
+    allocated: usize,
+    /// Bytes of buffers it may take.
+    room: usize,
+    /// The message needs more room than that: what is written is of no use.
+    exceeded: bool,
 }
 
 /// How much had been written at some moment.
@@ -31,12 +37,31 @@ pub struct Mark(usize);
 impl Prepend {
     /// A writer whose first `capacity` bytes need no further allocation.
     pub fn with_capacity(capacity: usize) -> Self {
+        Self::with_room(capacity, usize::MAX)
+    }
+
+    /// As [`Self::with_capacity`], with at most `room` bytes of buffers in all, and never less than `capacity`.
+    pub fn with_room(capacity: usize, room: usize) -> Self {
         Self {
             buffer: BytesMut::zeroed(capacity),
             at: capacity,
             finished: Vec::with_capacity(8),
             finished_bytes: 0,
+            allocated: capacity,
+            room,
+            exceeded: false,
         }
+    }
+
+    /// Whether the message needs more than its room: then what is written is of no use.
+    #[inline]
+    pub fn is_exceeded(&self) -> bool {
+        self.exceeded
+    }
+
+    /// Bytes of the buffers it took, written or not.
+    pub fn allocated(&self) -> usize {
+        self.allocated
     }
 
     /// The bytes written so far.
@@ -60,8 +85,8 @@ impl Prepend {
     /// Writes `bytes` before everything written so far.
     #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
-        if self.at < bytes.len() {
-            self.make_room(bytes.len());
+        if self.at < bytes.len() && !self.make_room(bytes.len()) {
+            return;
         }
         let start = self.at.saturating_sub(bytes.len());
         if let Some(room) = self.buffer.get_mut(start..self.at) {
@@ -131,12 +156,19 @@ impl Prepend {
     }
 
     #[cold]
-    fn make_room(&mut self, wanted: usize) {
+    fn make_room(&mut self, wanted: usize) -> bool {
         self.finish_buffer();
         // Twice as much each time, so that a message of any size takes few allocations.
-        let capacity = self.len().max(wanted).max(SHARE_BYTES_MIN);
+        let doubled = self.len().max(wanted).max(SHARE_BYTES_MIN);
+        let capacity = doubled.min(self.room.saturating_sub(self.allocated));
+        if capacity < wanted {
+            self.exceeded = true;
+            return false;
+        }
         self.buffer = BytesMut::zeroed(capacity);
         self.at = capacity;
+        self.allocated = self.allocated.saturating_add(capacity);
+        true
     }
 }
 
@@ -170,6 +202,21 @@ mod tests {
     }
 
     #[test]
+    fn buffers_take_their_room_and_no_byte_more() {
+        for (room, fits) in [(99, false), (100, true), (101, true)] {
+            let mut message = Prepend::with_room(10, room);
+            for _ in 0..100 {
+                message.bytes(b"x");
+            }
+            assert_eq!(message.is_exceeded(), !fits, "{room}");
+            assert!(message.allocated() <= room, "{room}");
+            if fits {
+                assert_eq!(message.finish().concat(), [b'x'; 100]);
+            }
+        }
+    }
+
+    #[test]
     fn varints_of_every_length_are_minimal() {
         for (value, expected) in [
             (0, vec![0]),
@@ -180,7 +227,7 @@ mod tests {
                 vec![255, 255, 255, 255, 255, 255, 255, 255, 255, 1],
             ),
         ] {
-            let mut message = Prepend::default();
+            let mut message = Prepend::with_capacity(0);
             message.varint(value);
             assert_eq!(message.finish().concat(), expected);
         }

@@ -145,7 +145,7 @@ impl Cutter {
 
 impl Cut {
     fn write(&self, body: &Bytes, index: &Index) -> Piece {
-        let mut out = Emitter::new(body, Keep::Share, PIECE_CAPACITY);
+        let mut out = Emitter::new(body, Keep::Share, PIECE_CAPACITY, usize::MAX);
         let resources = index
             .resources
             .get(self.resources.indices())
@@ -173,7 +173,7 @@ impl Cut {
             }
             out.close(otlp::request::RESOURCE_SPANS, end);
         }
-        let segments = out.finish();
+        let segments = out.finish().segments;
         Piece {
             bytes: segments.iter().map(Bytes::len).sum(),
             segments,

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value,
 };
 use otlp_relay::{
-    budget::{Budget, Use},
+    budget::{Budget, Denied, Use},
     processor::{Processed, Snapshot},
     request::Request,
     wire::Checks,
@@ -20,21 +20,30 @@ use crate::support::{corpus, generate, settings};
 
 /// Admits and processes a body.
 fn process(snapshot: &Snapshot, body: Bytes) -> Processed {
+    let budget = Budget::new(1 << 30, 1 << 20);
+    process_within(&budget, snapshot, body).unwrap()
+}
+
+/// Admits and processes a body, and checks that what it pins is paid for.
+fn process_within(budget: &Budget, snapshot: &Snapshot, body: Bytes) -> Result<Processed, Denied> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .unwrap();
-    let budget = Budget::new(1 << 30, 1 << 20);
     let permit = budget.try_claim(body.len(), Use::Bodies).unwrap();
     let checks = Checks {
         wanted: snapshot.wanted(),
         message_bytes_max: usize::MAX,
     };
     let deadline = Instant::now() + Duration::from_secs(1);
-    let request = runtime
-        .block_on(Request::admit(body, permit, &checks, deadline))
-        .unwrap();
-    snapshot.process(&request)
+    runtime.block_on(async {
+        let mut request = Request::admit(body, permit, &checks, deadline)
+            .await
+            .unwrap();
+        let processed = snapshot.process(&mut request, deadline).await?;
+        assert!(processed.pinned <= request.into_permit().bytes());
+        Ok(processed)
+    })
 }
 
 fn decoded(processed: &Processed) -> ExportTraceServiceRequest {
@@ -164,6 +173,28 @@ fn a_resource_edit_shares_the_spans_with_the_body() {
         body.len()
     );
     assert!(processed.pinned > body.len());
+}
+
+#[test]
+fn what_edits_add_is_paid_for_before_it_is_written() {
+    // Given a mask that makes every span of 400 bytes one of 9 KB, which nobody foresees: 4.6 MB.
+    let edits = format!(
+        "[ {{ on: span, set: {{ note: x }}, mask: {{ x: '{}' }} }} ]",
+        "y".repeat(9_000)
+    );
+    let snapshot = settings::snapshot("default: { sample_fraction: 1 }\n", &edits);
+    let body = Bytes::from(generate::request("standalone", 0, 512).encode_to_vec());
+    // When it is processed within a budget that holds it, and one that does not.
+    let enough = Budget::new(64 << 20, 16 << 20);
+    let processed = process_within(&enough, &snapshot, body.clone()).unwrap();
+    let too_small = Budget::new(4 << 20, 1 << 20);
+    let denied = process_within(&too_small, &snapshot, body).unwrap_err();
+    // Then it is whole, or refused, and nothing stays claimed.
+    assert_eq!(generate::spans(&decoded(&processed)), 512);
+    let written: usize = processed.segments.iter().map(Bytes::len).sum();
+    assert!(written > 512 * 9_000, "{written}");
+    assert_eq!(denied, Denied::NeverFits);
+    assert_eq!((enough.used_total(), too_small.used_total()), (0, 0));
 }
 
 #[test]

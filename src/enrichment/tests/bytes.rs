@@ -8,7 +8,7 @@ use prost::Message;
 
 use super::support::{attribute, enricher, field_into, span_view, text, written};
 use crate::{
-    enrichment::Enricher,
+    enrichment::{Enricher, SCRATCH_FACTOR},
     otlp,
     wire::{Prepend, ResourceView, ScopeView},
 };
@@ -327,7 +327,10 @@ fn large_values_are_edited_and_superseded_copies_let_go() {
     ];
     assert!(Span::decode(written.as_slice()).unwrap().attributes == expected);
     let scratch_bytes = editing.scratch_bytes();
-    assert!(scratch_bytes < 12 * large.len(), "{scratch_bytes}");
+    assert!(
+        scratch_bytes < SCRATCH_FACTOR * large.len(),
+        "{scratch_bytes}"
+    );
 }
 
 #[test]
