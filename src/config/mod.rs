@@ -294,7 +294,7 @@ fn sampler(
     let root = files.optional(settings, "sampling.policy_file", findings, document)?;
     Some(match root.0 {
         Some(root) => Sampler::read(&root, randomness, hash_seed, findings),
-        None => Sampler::keep_all(),
+        None => Sampler::keep_all(randomness, hash_seed),
     })
 }
 

@@ -74,14 +74,14 @@ pub(super) struct Policies {
 }
 
 impl Sampler {
-    /// Keeps everything.
-    pub fn keep_all() -> Self {
+    /// Keeps everything: what holds without a policy file.
+    pub fn keep_all(randomness: Randomness, hash_seed: u64) -> Self {
         let policies = Policies {
             rules: Vec::new(),
             services: Vec::new(),
             default: 1.0,
         };
-        Self::compile(policies, Randomness::Auto, 0)
+        Self::compile(policies, randomness, hash_seed)
     }
 
     /// Puts the policies into their order.

@@ -41,7 +41,7 @@ impl Sampler {
         findings: &mut Findings,
     ) -> Self {
         let Some(mut section) = Section::open(root, "", findings) else {
-            return Self::keep_all();
+            return Self::keep_all(randomness, hash_seed);
         };
         let default = section.section("default").and_then(|mut default| {
             let fraction = default.fraction(FRACTION, &[FRACTION_IN_MILVUS]);

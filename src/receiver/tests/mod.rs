@@ -30,7 +30,7 @@ use crate::{
     pipeline::{Pipeline, Stages},
     processor::Snapshot,
     queue::{self, Queue, Queues},
-    sampling::Sampler,
+    sampling::{Randomness, Sampler},
     store::{self, Store},
 };
 
@@ -95,7 +95,7 @@ impl Setup {
         let queue = queues.open("jaeger".into(), queue_options);
         let stages = Stages {
             snapshot: Snapshot {
-                sampler: Sampler::keep_all().into(),
+                sampler: Sampler::keep_all(Randomness::Auto, 0).into(),
                 enricher: Enricher::default().into(),
             },
             policies: metrics.policy_counters(["default"]),

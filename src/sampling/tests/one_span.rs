@@ -212,7 +212,7 @@ fn a_trace_that_comes_half_with_th_is_torn_by_auto_and_whole_by_hash() {
 
 #[test]
 fn keep_all_keeps_all_and_erases_only_what_is_untrue() {
-    let all = Sampler::keep_all();
+    let all = Sampler::keep_all(Randomness::Auto, 0);
     let id = with_randomness(1);
     for (state, expected) in [
         ("", ""),
@@ -223,6 +223,16 @@ fn keep_all_keeps_all_and_erases_only_what_is_untrue() {
         let decision = decide(&all, id, state);
         assert!(decision.keep);
         assert_eq!(after(state, decision), expected);
+    }
+}
+
+#[test]
+fn keep_all_by_hash_passes_every_tracestate() {
+    let all = Sampler::keep_all(Randomness::Hash, 0);
+    for state in ["", "a=1", "ot=th:0", "ot=th:8"] {
+        let decision = decide(&all, with_randomness(1), state);
+        assert!(decision.keep);
+        assert_eq!(after(state, decision), state);
     }
 }
 

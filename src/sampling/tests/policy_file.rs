@@ -49,7 +49,11 @@ fn an_empty_file_keeps_everything() {
     ] {
         let (sampler, findings) = read(text, Randomness::Auto, 0);
         assert_eq!(findings, [""; 0], "{text}");
-        assert_eq!(sampler.policies(), Sampler::keep_all().policies(), "{text}");
+        assert_eq!(
+            sampler.policies(),
+            Sampler::keep_all(Randomness::Auto, 0).policies(),
+            "{text}"
+        );
     }
 }
 
@@ -71,7 +75,10 @@ rules:
         ..crate::wire::Wanted::default()
     };
     assert_eq!(sampler.wanted(), expected);
-    assert_eq!(Sampler::keep_all().wanted(), crate::wire::Wanted::default());
+    assert_eq!(
+        Sampler::keep_all(Randomness::Auto, 0).wanted(),
+        crate::wire::Wanted::default()
+    );
 }
 
 /// Among the mistakes in `text` there is one with `expected`.
