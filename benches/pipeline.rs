@@ -15,7 +15,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use otlp_relay::{
     budget::{Budget, Use},
     processor::{Processed, Snapshot},
-    request::Request,
+    request::{Counted, Request},
     wire::{self, Checks},
 };
 use prost::Message;
@@ -46,7 +46,7 @@ async fn process(snapshot: &Snapshot, budget: &Budget, body: Bytes) -> Processed
         message_bytes_max: usize::MAX,
     };
     let deadline = Instant::now() + Duration::from_secs(1);
-    let mut request = Request::admit(body, permit, &checks, deadline)
+    let mut request = Request::admit(Counted::new(body, permit).unwrap(), &checks, deadline)
         .await
         .unwrap();
     snapshot.process(&mut request, deadline).await.unwrap()

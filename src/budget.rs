@@ -215,6 +215,17 @@ impl Permit {
         self.borrow(more, deadline).await
     }
 
+    /// As [`Self::grow`] by `more` bytes, or by all that the empty budget has beside those held; returns by how many. The
+    /// permit that holds the whole budget cannot grow.
+    pub async fn grow_up_to(&mut self, more: usize, deadline: Instant) -> Result<usize, Denied> {
+        let most = more.min(self.budget.inner.total - self.bytes());
+        if most == 0 {
+            return Err(Denied::NeverFits);
+        }
+        self.grow(most, deadline).await?;
+        Ok(most)
+    }
+
     /// Adds `more` bytes if they are free now.
     pub fn try_grow(&mut self, more: usize) -> Result<(), Denied> {
         if more == 0 {

@@ -3,7 +3,7 @@
 //! It knows no transport beyond its name. Invariant: every span of a scanned body is booked exactly once, together with
 //! the answer, also when the client goes away in between.
 
-use std::{mem, net::SocketAddr, sync::Arc};
+use std::{mem, net::SocketAddr, sync::Arc, thread};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::{
     metrics::{Metrics, PolicyCounters, Tally, Transport},
     processor::{Processed, Snapshot},
     queue::{Full, Payload, Queues},
-    request::{NotAdmitted, Reason, Refusal, Request},
+    request::{Counted, Reason, Refusal, Request},
     store::Store,
     wire::{Checks, Unusable},
 };
@@ -92,18 +92,13 @@ impl Pipeline {
             wanted: stages.snapshot.wanted(),
             message_bytes_max: stages.message_bytes_max,
         };
-        let mut request = match Request::admit(body, permit, &checks, deadline).await {
-            Ok(request) => request,
-            Err(NotAdmitted { refusal, spans }) => {
-                self.metrics.ledger().refuse(origin.transport, spans);
-                return Err(refusal);
-            }
-        };
+        let counted = Counted::new(body, permit)?;
         let mut refused_unless_taken = RefusedUnlessTaken {
             metrics: &self.metrics,
             transport: origin.transport,
-            spans: request.received(),
+            spans: counted.spans(),
         };
+        let mut request = Request::admit(counted, &checks, deadline).await?;
         let receipt = Receipt::about(request.unusable(), request.received());
         let processing = stages.snapshot.process(&mut request, deadline);
         let mut processed = processing.await.map_err(budget_full)?;
@@ -116,6 +111,8 @@ impl Pipeline {
         let sample = self
             .store
             .record(&request, &processed.decisions, &stages.policies);
+        // Whoever waits for room holds no more than its payload and a few counts.
+        processed.decisions = Vec::new();
         let payload = match processed.kept {
             0 => None,
             _ => Some(payload(&mut processed, request, sample, deadline).await?),
@@ -151,8 +148,11 @@ struct RefusedUnlessTaken<'a> {
 
 impl Drop for RefusedUnlessTaken<'_> {
     fn drop(&mut self) {
-        if self.spans > 0 {
-            self.metrics.ledger().refuse(self.transport, self.spans);
+        let ledger = self.metrics.ledger();
+        match self.spans {
+            0 => {}
+            spans if thread::panicking() => ledger.fail(self.transport, spans),
+            spans => ledger.refuse(self.transport, spans),
         }
     }
 }

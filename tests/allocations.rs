@@ -1,4 +1,5 @@
-//! A request takes a fixed number of allocations from its body to its payload, whatever it holds.
+//! What a request takes from its body to its payload: a fixed number of allocations whatever it holds, and no more memory
+//! than its permit pays for.
 #![allow(
     unsafe_code,
     reason = "an allocator that counts is an unsafe trait by nature; it only passes calls on"
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use otlp_relay::{
     budget::{Budget, Use},
     processor::Snapshot,
-    request::Request,
+    request::{Counted, Request},
     wire::Checks,
 };
 use prost::Message;
@@ -29,29 +30,44 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes allocated and not freed, and the most they have been.
+    static LIVE: Cell<(isize, isize)> = const { Cell::new((0, 0)) };
+}
+
+fn note(bytes: usize, sign: isize) {
+    LIVE.with(|live| {
+        let now = live.get().0 + sign * isize::try_from(bytes).unwrap();
+        live.set((now, live.get().1.max(now)));
+    });
 }
 
 // SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        note(layout.size(), 1);
         // SAFETY: the caller's contract is the system's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        note(layout.size(), 1);
         // SAFETY: the caller's contract is the system's.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // As if it had to move: for a moment both exist.
+        note(size, 1);
+        note(layout.size(), -1);
         // SAFETY: the caller's contract is the system's.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        note(layout.size(), -1);
         // SAFETY: the caller's contract is the system's.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -76,7 +92,7 @@ fn allocations(snapshot: &Snapshot, spans: u64) -> usize {
         };
         let deadline = Instant::now() + Duration::from_secs(1);
         let before = ALLOCATIONS.with(Cell::get);
-        let mut request = Request::admit(body, permit, &checks, deadline)
+        let mut request = Request::admit(Counted::new(body, permit).unwrap(), &checks, deadline)
             .await
             .unwrap();
         let processed = snapshot.process(&mut request, deadline).await.unwrap();
@@ -100,6 +116,138 @@ fn allocations_do_not_grow_with_spans() {
         }
         assert!(few <= 24, "{few} allocations");
     }
+}
+
+/// What a request takes beside its permit, whatever it holds: lists of policies, drafts, glue. Chosen by eye, far below what a
+/// stranger could make of a body.
+const UNPAID_BYTES_MAX: isize = 96 * 1024;
+
+/// Checks that at no moment more is held than the budget has paid for, and that what is kept is paid, too.
+fn check_memory(name: &str, policies: &str, enrichment: &str, body: &[u8], capacity: usize) {
+    let snapshot = settings::snapshot(policies, enrichment);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let budget = Budget::new(1 << 30, 1 << 20);
+    let permit = budget.try_claim(capacity, Use::Bodies).unwrap();
+    let checks = Checks {
+        wanted: snapshot.wanted(),
+        message_bytes_max: usize::MAX,
+    };
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let before = LIVE.with(Cell::get).0;
+    LIVE.with(|live| live.set((before, before)));
+    let held = || {
+        let (now, most) = LIVE.with(Cell::get);
+        (now - before, most - before)
+    };
+    let mut buffer = Vec::with_capacity(capacity);
+    buffer.extend_from_slice(body);
+    runtime.block_on(async {
+        let counted = Counted::new(Bytes::from(buffer), permit).unwrap();
+        let mut request = Request::admit(counted, &checks, deadline).await.unwrap();
+        // Joining needs the old body and the new one for a moment, and pays for both.
+        let paid = isize::try_from(budget.used_total() + capacity).unwrap();
+        assert!(
+            held().1 <= paid + UNPAID_BYTES_MAX,
+            "{name}: {:?} of {paid} at the door",
+            held()
+        );
+
+        let now = LIVE.with(Cell::get).0;
+        LIVE.with(|live| live.set((now, now)));
+        let processed = snapshot.process(&mut request, deadline).await.unwrap();
+        let paid = isize::try_from(budget.used_total()).unwrap();
+        assert!(
+            held().1 <= paid + UNPAID_BYTES_MAX,
+            "{name}: {:?} of {paid} written",
+            held()
+        );
+
+        let (segments, pinned) = (processed.segments, processed.pinned);
+        drop((
+            request,
+            processed.decisions,
+            processed.policies,
+            processed.services,
+        ));
+        let paid = isize::try_from(pinned).unwrap();
+        assert!(
+            held().0 <= paid + UNPAID_BYTES_MAX,
+            "{name}: {:?} of {paid} kept",
+            held()
+        );
+        drop(segments);
+    });
+}
+
+#[test]
+fn what_is_held_is_paid_for() {
+    let all = "default: { sample_fraction: 1 }\n";
+    let tenth = "default: { sample_fraction: 0.1 }\n";
+    let resource_edit = "[ { on: resource, set: { env: prod } } ]";
+    let span_edit = "[ { on: span, set: { relay: x }, mask: { a: bb } } ]";
+    let usual = generate::request("standalone", 0, 2048).encode_to_vec();
+    let mut segcore = Vec::new();
+    for number in 0..1000 {
+        segcore.extend(generate::request("segcore", number, 1).encode_to_vec());
+    }
+    // Two resources in one ResourceSpans, so that they are joined, behind fields of two bytes that nobody knows.
+    let unknown_fields = [&[0x10, 0].repeat(1 << 18)[..], &[0x0a, 4, 0x0a, 0, 0x0a, 0]].concat();
+    // A scope whose spans are written anew, because one is not usable, among fields that nobody knows.
+    let scope = [
+        &[0x12, 0][..],
+        &nested(
+            2,
+            &generate::request("x", 0, 1).resource_spans[0].scope_spans[0].spans[0].encode_to_vec(),
+        ),
+        &[0x20, 0].repeat(1 << 17),
+    ]
+    .concat();
+    let around = nested(1, &nested(2, &scope));
+    // Resources without a span, each with another name than the one before.
+    let names = [
+        nested(
+            1,
+            &nested(1, &nested(1, b"\x0a\x0cservice.name\x12\x03\x0a\x01a")),
+        ),
+        nested(1, b""),
+    ]
+    .concat()
+    .repeat(8_000);
+    let bodies = [
+        ("usual", usual),
+        ("one span a resource", segcore),
+        ("unknown fields", unknown_fields),
+        ("around spans", around),
+        ("names", names),
+    ];
+    for (name, body) in &bodies {
+        for (policies, edits) in [
+            (all, "[]"),
+            (all, resource_edit),
+            (tenth, "[]"),
+            (tenth, span_edit),
+            (all, span_edit),
+        ] {
+            check_memory(name, policies, edits, body, body.len());
+            // As a compressed or chunked body arrives: in a buffer with room.
+            check_memory(name, policies, edits, body, 2 * body.len());
+        }
+    }
+}
+
+fn nested(number: u32, message: &[u8]) -> Vec<u8> {
+    let mut field = Vec::new();
+    prost::encoding::encode_key(
+        number,
+        prost::encoding::WireType::LengthDelimited,
+        &mut field,
+    );
+    prost::encoding::encode_varint(message.len() as u64, &mut field);
+    field.extend(message);
+    field
 }
 
 #[test]

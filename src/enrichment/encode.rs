@@ -4,10 +4,7 @@
 //! It knows no OTLP. A nested message is written in place; its bytes move only when its length needs more or fewer bytes
 //! than expected.
 
-use crate::otlp::FieldNumber;
-
-/// The bytes of the longest varint.
-const VARINT_BYTES_MAX: usize = 10;
+use crate::{otlp::FieldNumber, wire::prepend::varint_bytes};
 
 /// Wire type 0.
 pub(super) const VARINT: u64 = 0;
@@ -66,20 +63,6 @@ pub(super) fn close(out: &mut Vec<u8>, open: &Open) {
     );
 }
 
-fn varint_bytes(mut value: u64) -> ([u8; VARINT_BYTES_MAX], usize) {
-    let mut encoded = [0; VARINT_BYTES_MAX];
-    let mut length = 0;
-    loop {
-        let [low, ..] = value.to_le_bytes();
-        value >>= 7;
-        encoded[length] = if value == 0 { low } else { low | 0x80 };
-        length += 1;
-        if value == 0 {
-            return (encoded, length);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,21 +81,6 @@ mod tests {
                 field(&mut wanted, 4, &content);
                 assert_eq!(out, wanted, "expected {expected}, is {length}");
             }
-        }
-    }
-
-    #[test]
-    fn varints_of_every_length_are_minimal() {
-        let longest = [vec![255; 9], vec![1]].concat();
-        for (value, expected) in [
-            (0, vec![0]),
-            (127, vec![127]),
-            (128, vec![0x80, 1]),
-            (u64::MAX, longest),
-        ] {
-            let mut out = Vec::new();
-            varint(&mut out, value);
-            assert_eq!(out, expected);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Closed steps over a request: sample, enrich, and write what is kept as a payload.
 //!
-//! It knows no clock, no queue and no transport. One [`Snapshot`] of policies and edits serves a request from its first span
+//! It knows no queue and no transport, and waits for nothing but room in the budget. One [`Snapshot`] of policies and edits serves a request from its first span
 //! to its last, so no request sees half of two configurations.
 
 mod sample;
@@ -41,11 +41,12 @@ pub struct Processed {
     pub kept: u64,
     /// Usable spans that sampling dropped.
     pub sampled_out: u64,
-    /// The bytes that the segments keep alive: their buffers, and the whole body as soon as one of them is a slice of it.
+    /// The bytes that the segments keep alive: their buffers, and the whole body with what is free in its buffer as soon as
+    /// one of them is a slice of it.
     pub pinned: usize,
     /// Spans by policy.
     pub policies: Vec<PolicyCount>,
-    /// Spans by service, neighbours with the same name as one.
+    /// Spans by service, each name once.
     pub services: Vec<ServiceCount>,
     /// What was decided about each usable span, in the order of the request's index: for the trace store.
     pub decisions: Vec<Decision>,
@@ -68,21 +69,25 @@ impl Snapshot {
         let decided = sample::decide(&self.sampler, request);
         let plan = write::plan(&self.enricher, request, &decided);
         let mut room = plan.room;
-        request.claim(room, deadline).await?;
+        request.claim(room + plan.scratch, deadline).await?;
         let written = loop {
             let written = write::write(&self.enricher, request, &decided, &plan, room);
             if let Some(written) = written {
                 break written;
             }
-            // Edits that were not foreseen: once more with twice the room, which the budget bounds.
-            request.claim(room, deadline).await?;
-            room *= 2;
+            // Edits that were not foreseen: once more with twice the room, or with what the budget has at all.
+            room += request.claim_up_to(room, deadline).await?;
+        };
+        let shared = if written.shares_body {
+            request.body_bytes()
+        } else {
+            0
         };
         Ok(Processed {
             segments: written.segments,
             kept: decided.kept,
             sampled_out: decided.sampled_out,
-            pinned: written.pinned,
+            pinned: written.buffers + shared,
             policies: decided.policies,
             services: decided.services,
             decisions: decided.decisions,

@@ -1,11 +1,17 @@
 //! The first step: what becomes of each span, and the counts that go with it.
 
-use bytes::Bytes;
-
 use crate::{
     request::Request,
     sampling::{Decision, Sampler, ThresholdChange},
+    wire::ResourceEntry,
 };
+
+/// Services that are told apart in one request, as many as the metrics tell apart at all.
+const SERVICES_MAX: usize = 100;
+/// The name of all others, as the metrics have it.
+const OTHER_SERVICES: &[u8] = b"other";
+/// The bytes of a service's name that are kept, as many as a label has.
+const SERVICE_BYTES_MAX: usize = 128;
 
 /// What was decided about a request's usable spans.
 #[derive(Debug)]
@@ -16,8 +22,11 @@ pub(super) struct Decided {
     pub(super) kept: u64,
     /// The bytes of their fields.
     pub(super) kept_bytes: usize,
-    /// The bytes of the fields of all usable spans.
-    pub(super) bytes: usize,
+    /// Resources and scopes with spans that are kept; resources that repeat the one before count as one with it.
+    pub(super) resources: usize,
+    pub(super) scopes: usize,
+    /// The bytes of those beside their spans.
+    pub(super) around_spans: usize,
     /// The bytes of the largest message that edits may look at: a resource or a span.
     pub(super) largest: usize,
     /// Spans kept with another tracestate.
@@ -26,7 +35,7 @@ pub(super) struct Decided {
     pub(super) sampled_out: u64,
     /// Spans by policy, in the order of [`Sampler::policies`].
     pub(super) policies: Vec<PolicyCount>,
-    /// Spans by service, neighbours with the same name as one.
+    /// Spans by service, each name once.
     pub(super) services: Vec<ServiceCount>,
 }
 
@@ -42,8 +51,8 @@ pub struct PolicyCount {
 /// How many spans a service sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceCount {
-    /// Its name; empty when it has none.
-    pub service: Bytes,
+    /// Its name, of a bounded length and owned: these counts outlive the body. Empty when it has none.
+    pub service: Box<[u8]>,
     /// Spans that were kept.
     pub kept: u64,
     /// Spans that were dropped.
@@ -57,36 +66,67 @@ pub(super) fn decide(sampler: &Sampler, request: &Request) -> Decided {
         decisions: Vec::with_capacity(index.spans.len()),
         kept: 0,
         kept_bytes: 0,
-        bytes: 0,
+        resources: 0,
+        scopes: 0,
+        around_spans: 0,
         largest: 0,
         rewritten: 0,
         sampled_out: 0,
         policies: vec![PolicyCount::default(); sampler.policies().len()],
-        services: Vec::with_capacity(index.resources.len()),
+        services: Vec::new(),
     };
     let mut deciding = sampler.deciding();
+    let mut service = None;
+    let mut is_counted = false;
     for resource_entry in &index.resources {
         let resource = request.resource(resource_entry);
-        deciding.enter_resource(resource);
-        decided.largest = decided.largest.max(resource.message.len());
+        if !resource_entry.repeats {
+            service = None;
+            is_counted = false;
+            deciding.enter_resource(resource);
+            decided.largest = decided.largest.max(resource.message.len());
+        }
         let before = (decided.kept, decided.sampled_out);
         for scope in request.scopes_of(resource_entry) {
             deciding.enter_scope(request.scope(scope));
+            let kept_before = decided.kept;
+            let mut bytes = 0;
             for span in request.spans_of(scope) {
                 let decision = deciding.decide(request.span(span));
                 decided.note(decision, span.field.len());
+                bytes += span.field.len();
+            }
+            if decided.kept > kept_before {
+                decided.scopes += 1;
+                decided.around_spans += scope.field.len() - bytes;
             }
         }
-        decided.count_service(request, resource.service_name(), before);
+        if decided.kept > before.0 && !is_counted {
+            is_counted = true;
+            decided.resources += 1;
+            decided.around_spans += around_scopes(request, resource_entry);
+        }
+        let kept = decided.kept - before.0;
+        let dropped = decided.sampled_out - before.1;
+        if kept + dropped > 0 {
+            let at = *service.get_or_insert_with(|| decided.place_of(resource.service_name()));
+            decided.services[at].kept += kept;
+            decided.services[at].dropped += dropped;
+        }
     }
     decided
+}
+
+/// The bytes of a `ResourceSpans` beside its scopes.
+fn around_scopes(request: &Request, entry: &ResourceEntry) -> usize {
+    let scopes = request.scopes_of(entry).iter();
+    entry.field.len() - scopes.map(|scope| scope.field.len()).sum::<usize>()
 }
 
 impl Decided {
     #[inline]
     fn note(&mut self, decision: Decision, bytes: usize) {
         let count = &mut self.policies[usize::from(decision.policy)];
-        self.bytes += bytes;
         self.largest = self.largest.max(bytes);
         if decision.keep {
             self.rewritten += u64::from(decision.threshold != ThresholdChange::None);
@@ -100,19 +140,26 @@ impl Decided {
         self.decisions.push(decision);
     }
 
-    fn count_service(&mut self, request: &Request, service: &[u8], before: (u64, u64)) {
-        let kept = self.kept - before.0;
-        let dropped = self.sampled_out - before.1;
-        match self.services.last_mut() {
-            Some(last) if last.service == service => {
-                last.kept += kept;
-                last.dropped += dropped;
-            }
-            _ => self.services.push(ServiceCount {
-                service: request.body().slice_ref(service),
-                kept,
-                dropped,
-            }),
+    /// The place of a service among those counted; each name once, and all beyond [`SERVICES_MAX`] as one.
+    fn place_of(&mut self, service: &[u8]) -> usize {
+        let known = |services: &[ServiceCount], name: &[u8]| {
+            services.iter().rposition(|count| *count.service == *name)
+        };
+        let mut name = &service[..service.len().min(SERVICE_BYTES_MAX)];
+        if let Some(place) = known(&self.services, name) {
+            return place;
         }
+        if self.services.len() >= SERVICES_MAX {
+            name = OTHER_SERVICES;
+            if let Some(place) = known(&self.services, name) {
+                return place;
+            }
+        }
+        self.services.push(ServiceCount {
+            service: name.into(),
+            kept: 0,
+            dropped: 0,
+        });
+        self.services.len() - 1
     }
 }

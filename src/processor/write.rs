@@ -30,8 +30,10 @@ pub(super) struct Plan {
     how: How,
     /// The bytes that are taken at once.
     capacity: usize,
-    /// The bytes of buffers and scratch memory that writing may take at first, to be paid for before.
+    /// The bytes of buffers that writing may take at first.
     pub(super) room: usize,
+    /// The bytes of scratch memory that edits take beside those.
+    pub(super) scratch: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,7 @@ pub(super) fn plan(enricher: &Enricher, request: &Request, decided: &Decided) ->
         how,
         capacity: 0,
         room: 0,
+        scratch: 0,
     };
     if decided.kept == 0 {
         return without_room(How::Nothing);
@@ -65,10 +68,9 @@ pub(super) fn plan(enricher: &Enricher, request: &Request, decided: &Decided) ->
         keep(request, decided)
     };
     let growth = enricher.growth();
-    let index = request.index();
-    let around_spans = request.body().len() - decided.bytes
-        + index.resources.len() * (growth.resource + LENGTHS_BYTES)
-        + index.scopes.len() * LENGTHS_BYTES;
+    let around_spans = decided.around_spans
+        + decided.resources * (growth.resource + LENGTHS_BYTES)
+        + decided.scopes * LENGTHS_BYTES;
     let in_spans = if edits_spans {
         usize::try_from(decided.kept).unwrap_or(usize::MAX) * (growth.span + LENGTHS_BYTES)
             + usize::try_from(decided.rewritten).unwrap_or(usize::MAX) * TRACE_STATE_GROWTH
@@ -91,12 +93,13 @@ pub(super) fn plan(enricher: &Enricher, request: &Request, decided: &Decided) ->
     Plan {
         how: How::Anew(keep),
         capacity,
-        room: foreseen + foreseen / SPARE_SHARE + SPARE_BYTES + scratch,
+        room: foreseen + foreseen / SPARE_SHARE + SPARE_BYTES,
+        scratch,
     }
 }
 
-/// Writes the spans that are kept, in buffers and scratch memory of at most `room` bytes, of which [`Plan::room`] are the
-/// least; `None` when they need more.
+/// Writes the spans that are kept, in buffers of at most `room` bytes, of which [`Plan::room`] are the least; `None` when they
+/// need more.
 pub(super) fn write(
     enricher: &Enricher,
     request: &Request,
@@ -109,13 +112,15 @@ pub(super) fn write(
         How::Nothing => {
             return Some(Written {
                 segments: Vec::new(),
-                pinned: 0,
+                buffers: 0,
+                shares_body: false,
             });
         }
         How::Untouched => {
             return Some(Written {
                 segments: vec![body.clone()],
-                pinned: body.len(),
+                buffers: 0,
+                shares_body: true,
             });
         }
         How::Anew(keep) => keep,
@@ -148,24 +153,11 @@ fn passes_untouched(enricher: &Enricher, request: &Request, decided: &Decided) -
         && decided.sampled_out == 0
         && request.unusable().total() == 0
         && decided.rewritten == 0
-        && !request
-            .index()
-            .resources
-            .array_windows()
-            .any(|[first, second]| mergeable(request, first, second))
+        && !request.index().resources.iter().any(|entry| entry.repeats)
 }
 
 fn passes(decision: &Decision) -> bool {
     decision.keep && decision.threshold == ThresholdChange::None
-}
-
-/// Milvus' C++ part sends one `ResourceSpans` a span: neighbours with the same resource bytes and schema URL leave as one.
-fn mergeable(request: &Request, first: &ResourceEntry, second: &ResourceEntry) -> bool {
-    let body = request.body();
-    !first.unknown_fields
-        && !second.unknown_fields
-        && first.resource.of(body) == second.resource.of(body)
-        && first.schema_url.of(body) == second.schema_url.of(body)
 }
 
 struct Writer<'a> {
@@ -183,7 +175,7 @@ impl<'a> Writer<'a> {
         let mut end = resources.len();
         while end > 0 {
             let mut start = end - 1;
-            while start > 0 && mergeable(self.request, &resources[start - 1], &resources[start]) {
+            while start > 0 && resources[start].repeats {
                 start -= 1;
             }
             self.resources(&resources[start..end]);

@@ -13,7 +13,7 @@ pub use refusal::{MESSAGE_BYTES_MAX, Reason, Refusal, Row};
 use crate::{
     budget::{Denied, Permit},
     wire::{
-        self, Checks, Index, ResourceEntry, ResourceView, ScopeEntry, ScopeView, SpanEntry,
+        self, Checks, Counts, Index, ResourceEntry, ResourceView, ScopeEntry, ScopeView, SpanEntry,
         SpanView, Unusable,
     },
 };
@@ -22,46 +22,77 @@ use crate::{
 /// the index.
 pub const NOTES_BYTES_PER_SPAN: usize = 24;
 
+/// A body whose parts have been counted: how many spans it holds is known from here on, whatever becomes of it.
+#[derive(Debug)]
+pub struct Counted {
+    body: Bytes,
+    counts: Counts,
+    permit: Permit,
+}
+
 /// A scanned request.
 #[derive(Debug)]
 pub struct Request {
     body: Bytes,
+    /// The bytes that the body keeps alive: its buffer may be larger.
+    body_bytes: usize,
     index: Index,
     permit: Permit,
 }
 
-/// Why there is no [`Request`], and how many spans the body held as far as it could be read.
-#[derive(Debug)]
-pub struct NotAdmitted {
-    /// What the client is told.
-    pub refusal: Refusal,
-    /// Spans to book as refused; 0 for a body that is no OTLP.
-    pub spans: u64,
+impl Counted {
+    /// Checks the framing of `body`, a whole and decompressed `ExportTraceServiceRequest`, down to its spans. `permit` pays for
+    /// the buffer that the body is in.
+    pub fn new(body: Bytes, permit: Permit) -> Result<Self, Refusal> {
+        match wire::count(&body) {
+            Ok(counts) => Ok(Self {
+                body,
+                counts,
+                permit,
+            }),
+            Err(_) => Err(malformed(&body)),
+        }
+    }
+
+    /// The spans of the body, usable or not.
+    pub fn spans(&self) -> u64 {
+        self.counts.spans as u64
+    }
+
+    /// The bytes of the index and of what the steps note beside it.
+    fn index_bytes(&self) -> usize {
+        self.counts.index_bytes() + self.counts.indexed_max * NOTES_BYTES_PER_SPAN
+    }
 }
 
 impl Request {
-    /// The only door: checks `body`, a whole and decompressed `ExportTraceServiceRequest`, and indexes its spans. The index
-    /// is paid for by `permit`, which waits for room until `deadline`. Spans that are not usable are counted and not indexed.
+    /// The only door: indexes the spans of a body. What that takes is paid for by its permit, which waits for room until
+    /// `deadline`. Spans that are not usable are counted and not indexed.
     pub async fn admit(
-        body: Bytes,
-        mut permit: Permit,
+        counted: Counted,
         checks: &Checks,
         deadline: Instant,
-    ) -> Result<Self, NotAdmitted> {
-        let counts = wire::count(&body).map_err(|_| NotAdmitted::malformed(&body))?;
-        let index_bytes = counts.index_bytes() + counts.indexed_max * NOTES_BYTES_PER_SPAN;
-        if let Err(denied) = permit.grow(index_bytes, deadline).await {
-            return Err(NotAdmitted::denied(denied, counts.spans, index_bytes));
+    ) -> Result<Self, Refusal> {
+        let index_bytes = counted.index_bytes();
+        let Counted {
+            mut body,
+            counts,
+            mut permit,
+        } = counted;
+        let denied = |denied| refusal_of(denied, counts.spans, index_bytes);
+        let mut body_bytes = permit.bytes();
+        permit.grow(index_bytes, deadline).await.map_err(denied)?;
+        if counts.repeated {
+            permit.grow(body.len(), deadline).await.map_err(denied)?;
+            let surplus = body_bytes;
+            body_bytes = body.len();
+            body = wire::join_repeated(&body).into();
+            permit.shrink_to(permit.bytes() - surplus);
         }
-        let body = if counts.repeated {
-            wire::join_repeated(&body)
-        } else {
-            body
-        };
-        let index =
-            wire::scan(&body, &counts, checks).map_err(|_| NotAdmitted::malformed(&body))?;
+        let index = wire::scan(&body, &counts, checks).map_err(|_| malformed(&body))?;
         Ok(Self {
             body,
+            body_bytes,
             index,
             permit,
         })
@@ -72,6 +103,11 @@ impl Request {
         &self.body
     }
 
+    /// The bytes that whoever holds a slice of the body keeps alive.
+    pub fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
     /// Where everything is.
     pub fn index(&self) -> &Index {
         &self.index
@@ -80,6 +116,11 @@ impl Request {
     /// Adds `more` bytes to its permit, for what is made of it; waits until `deadline`.
     pub async fn claim(&mut self, more: usize, deadline: Instant) -> Result<(), Denied> {
         self.permit.grow(more, deadline).await
+    }
+
+    /// As [`Self::claim`], or all that the empty budget has; returns by how many bytes.
+    pub async fn claim_up_to(&mut self, more: usize, deadline: Instant) -> Result<usize, Denied> {
+        self.permit.grow_up_to(more, deadline).await
     }
 
     /// The permit, for what was made of the request.
@@ -141,34 +182,25 @@ fn id_at<const LENGTH: usize>(body: &[u8], at: u32) -> &[u8; LENGTH] {
         .expect("the scan found a whole id here")
 }
 
-impl NotAdmitted {
-    fn malformed(body: &[u8]) -> Self {
-        let message = format!(
-            "the body of {} bytes is no ExportTraceServiceRequest: its protobuf framing is broken above its spans",
-            body.len()
-        );
-        Self {
-            refusal: Refusal::new(Reason::Malformed, message),
-            spans: 0,
-        }
-    }
+fn malformed(body: &[u8]) -> Refusal {
+    let message = format!(
+        "the body of {} bytes is no ExportTraceServiceRequest: its protobuf framing is broken above its spans",
+        body.len()
+    );
+    Refusal::new(Reason::Malformed, message)
+}
 
-    fn denied(denied: Denied, spans: usize, index_bytes: usize) -> Self {
-        let refusal = match denied {
-            Denied::Full => Refusal::new(
-                Reason::Full,
-                "no room in the budget for the index of the request's spans: come again",
+fn refusal_of(denied: Denied, spans: usize, index_bytes: usize) -> Refusal {
+    match denied {
+        Denied::Full => Refusal::new(
+            Reason::Full,
+            "no room in the budget for the index of the request's spans: come again",
+        ),
+        Denied::NeverFits => Refusal::new(
+            Reason::TooLarge,
+            format!(
+                "{spans} spans need {index_bytes} bytes of index, more than budget.bytes allows: send fewer spans in one request",
             ),
-            Denied::NeverFits => Refusal::new(
-                Reason::TooLarge,
-                format!(
-                    "{spans} spans need {index_bytes} bytes of index, more than budget.bytes allows: send fewer spans in one request",
-                ),
-            ),
-        };
-        Self {
-            refusal,
-            spans: spans as u64,
-        }
+        ),
     }
 }

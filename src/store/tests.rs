@@ -16,6 +16,7 @@ use crate::{
     budget::{Budget, Use},
     metrics::{Metrics, Transport},
     queue,
+    request::Counted,
     sampling::ThresholdChange,
     wire::{Checks, Wanted},
 };
@@ -110,7 +111,7 @@ async fn request(body: Bytes) -> Request {
         message_bytes_max: 64 * MIB,
     };
     let deadline = Instant::now() + Duration::from_secs(1);
-    Request::admit(body, permit, &checks, deadline)
+    Request::admit(Counted::new(body, permit).unwrap(), &checks, deadline)
         .await
         .unwrap()
 }

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::{
-    fields::{Field, Fields},
+    fields::Fields,
     index::Range32,
     prepend::{Mark, Prepend},
 };
@@ -28,8 +28,6 @@ pub struct Emitter<'a> {
     out: Prepend,
     /// A part that is kept but not written yet: the part before it may be its neighbour.
     pending: Range32,
-    /// Scratch memory for [`Emitter::fields_except`].
-    fields: Vec<Field<'a>>,
 }
 
 /// A message that was written.
@@ -37,8 +35,10 @@ pub struct Emitter<'a> {
 pub struct Written {
     /// The parts it consists of, first one first.
     pub segments: Vec<Bytes>,
-    /// The bytes that they keep alive: buffers with what is free in them, and the whole body as soon as one is a slice of it.
-    pub pinned: usize,
+    /// The bytes of the buffers that they keep alive, with what is free in them.
+    pub buffers: usize,
+    /// One of them is a slice of the body, which lives as long.
+    pub shares_body: bool,
 }
 
 impl<'a> Emitter<'a> {
@@ -50,7 +50,6 @@ impl<'a> Emitter<'a> {
             keep,
             out: Prepend::with_room(capacity, room),
             pending: Range32::default(),
-            fields: Vec::with_capacity(8),
         }
     }
 
@@ -65,20 +64,30 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// Writes the fields of `message`, a range of the body, but those with one of `numbers`.
+    /// Writes the fields of `message`, a range of the body, but those with one of `numbers`. A stranger decides how many there
+    /// are, so nothing is noted about any: one walk sums, the next one writes.
     pub fn fields_except(&mut self, message: Range32, numbers: &[FieldNumber]) {
-        let up_to_its_end = self.body.get(..message.end as usize).unwrap_or_default();
-        let mut fields = std::mem::take(&mut self.fields);
-        fields.clear();
-        fields.extend(
-            Fields::from(up_to_its_end, message.start as usize)
+        let body: &[u8] = self.body;
+        let message = message.of(body);
+        let others = || {
+            Fields::of(message)
                 .flatten()
-                .filter(|field| !numbers.contains(&field.number)),
-        );
-        for field in fields.iter().rev() {
-            self.part(Range32::of_field(field));
+                .filter(|field| !numbers.contains(&field.number))
+                .map(|field| field.raw(message))
+        };
+        let bytes = others().map(<[u8]>::len).fold(0, usize::saturating_add);
+        if bytes == 0 {
+            return;
         }
-        self.fields = fields;
+        self.flush();
+        let mut block = self.out.block(bytes);
+        for field in others() {
+            let Some((room, rest)) = block.split_at_mut_checked(field.len()) else {
+                return;
+            };
+            room.copy_from_slice(field);
+            block = rest;
+        }
     }
 
     /// Where the writer stands: the end of the message that is written next.
@@ -114,15 +123,13 @@ impl<'a> Emitter<'a> {
         let buffers = self.out.allocated();
         let segments = self.out.finish();
         let within = self.body.as_ptr_range();
-        let is_slice = |segment: &Bytes| within.contains(&segment.as_ptr());
-        let body = if segments.iter().any(is_slice) {
-            self.body.len()
-        } else {
-            0
-        };
+        let shares_body = segments
+            .iter()
+            .any(|segment| within.contains(&segment.as_ptr()));
         Written {
             segments,
-            pinned: buffers.saturating_add(body),
+            buffers,
+            shares_body,
         }
     }
 

@@ -43,6 +43,8 @@ pub struct ResourceEntry {
     pub scopes: Range32,
     /// It has fields that this relay does not know.
     pub unknown_fields: bool,
+    /// Its resource bytes and schema URL are those of the one before, and neither has unknown fields: both may be one.
+    pub repeats: bool,
 }
 
 /// One `ScopeSpans`.
@@ -101,7 +103,7 @@ pub struct Index {
     pub unusable: Unusable,
 }
 
-// === impl Counts, Unusable, Range32 ===
+// === impl Counts, Unusable, ResourceEntry, Range32 ===
 
 impl Counts {
     /// The bytes that the index of such a request takes.
@@ -119,6 +121,16 @@ impl Unusable {
         self.ids
             .saturating_add(self.broken)
             .saturating_add(self.too_large)
+    }
+}
+
+impl ResourceEntry {
+    /// Whether it may be one with `other`, an entry of the same `body`. Milvus' C++ part sends one `ResourceSpans` a span.
+    pub(super) fn is_as(&self, other: &Self, body: &[u8]) -> bool {
+        !self.unknown_fields
+            && !other.unknown_fields
+            && self.resource.of(body) == other.resource.of(body)
+            && self.schema_url.of(body) == other.schema_url.of(body)
     }
 }
 

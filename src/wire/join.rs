@@ -1,69 +1,113 @@
 //! Joins a `resource` or `scope` that occurs twice in one message: legal protobuf, which readers must merge, but no sender
 //! is known to do it, and some readers take only the last one. Everything behind the door sees at most one.
-
-use bytes::Bytes;
+//!
+//! A stranger decides how many fields there are, so nothing is noted about any: lengths are computed in a walk before the
+//! one that writes.
 
 use super::{
-    fields::{Fields, WireType},
-    prepend::Prepend,
+    fields::{Field, Fields, WireType},
+    prepend::varint_bytes,
 };
 use crate::otlp::{self, FieldNumber};
 
+/// What is joined in a message, and below it.
+#[derive(Clone, Copy)]
+struct Level {
+    /// The field that may occur once.
+    once: Option<FieldNumber>,
+    /// The field of the nested messages that are joined as well.
+    nested: Option<(FieldNumber, &'static Level)>,
+}
+
+const SCOPE_SPANS: Level = Level {
+    once: Some(otlp::scope_spans::SCOPE),
+    nested: None,
+};
+
+const RESOURCE_SPANS: Level = Level {
+    once: Some(otlp::resource_spans::RESOURCE),
+    nested: Some((otlp::resource_spans::SCOPE_SPANS, &SCOPE_SPANS)),
+};
+
+const REQUEST: Level = Level {
+    once: None,
+    nested: Some((otlp::request::RESOURCE_SPANS, &RESOURCE_SPANS)),
+};
+
 /// The same request with each repeated `resource` and `scope` joined: concatenated messages are merged messages. Never longer
-/// than `body`, which [`super::count`] has checked.
-pub fn join_repeated(body: &[u8]) -> Bytes {
-    let mut out = Prepend::with_capacity(body.len());
-    for field in backwards(body) {
-        if (field.number, field.wire_type) == (otlp::request::RESOURCE_SPANS, WireType::Len) {
-            let end = out.mark();
-            join_resource_spans(field.value, &mut out);
-            out.close(otlp::request::RESOURCE_SPANS, end);
-        } else {
-            out.bytes(field.raw(body));
-        }
-    }
-    out.finish().concat().into()
+/// than `body`, which [`super::count`] has checked, and written into one buffer of that size.
+pub fn join_repeated(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len());
+    REQUEST.write(body, &mut out);
+    out
 }
 
-fn join_resource_spans(message: &[u8], out: &mut Prepend) {
-    for field in backwards(message) {
-        match field.number {
-            otlp::resource_spans::RESOURCE => {}
-            otlp::resource_spans::SCOPE_SPANS => {
-                let end = out.mark();
-                join_scope_spans(field.value, out);
-                out.close(otlp::resource_spans::SCOPE_SPANS, end);
+impl Level {
+    /// Writes the field that occurs once first, then the others in their order.
+    fn write(&self, message: &[u8], out: &mut Vec<u8>) {
+        if let Some(number) = self.once
+            && let Some(length) = self.joined_bytes(message)
+        {
+            start_field(number, length, out);
+            for field in fields_with(message, number) {
+                out.extend_from_slice(field.value);
             }
-            _ => out.bytes(field.raw(message)),
+        }
+        for field in Fields::of(message).flatten() {
+            match self.nested_in(&field) {
+                _ if Some(field.number) == self.once => {}
+                Some(level) => {
+                    start_field(field.number, level.bytes(field.value), out);
+                    level.write(field.value, out);
+                }
+                None => out.extend_from_slice(field.raw(message)),
+            }
         }
     }
-    write_joined(message, otlp::resource_spans::RESOURCE, out);
-}
 
-fn join_scope_spans(message: &[u8], out: &mut Prepend) {
-    for field in backwards(message) {
-        if field.number != otlp::scope_spans::SCOPE {
-            out.bytes(field.raw(message));
+    /// The bytes that [`Self::write`] writes.
+    fn bytes(&self, message: &[u8]) -> usize {
+        let mut bytes = match (self.once, self.joined_bytes(message)) {
+            (Some(number), Some(joined)) => field_bytes(number, joined),
+            _ => 0,
+        };
+        for field in Fields::of(message).flatten() {
+            bytes = bytes.saturating_add(match self.nested_in(&field) {
+                _ if Some(field.number) == self.once => 0,
+                Some(level) => field_bytes(field.number, level.bytes(field.value)),
+                None => field.end.saturating_sub(field.start),
+            });
         }
+        bytes
     }
-    write_joined(message, otlp::scope_spans::SCOPE, out);
+
+    /// The bytes of all fields that may occur once, without tags and lengths; `None` when there is none.
+    fn joined_bytes(&self, message: &[u8]) -> Option<usize> {
+        let lengths = fields_with(message, self.once?).map(|field| field.value.len());
+        lengths.reduce(usize::saturating_add)
+    }
+
+    fn nested_in(&self, field: &Field<'_>) -> Option<&'static Self> {
+        let (number, level) = self.nested?;
+        (field.number == number && field.wire_type == WireType::Len).then_some(level)
+    }
 }
 
-/// Writes all fields with `number` as one, if there is any.
-fn write_joined(message: &[u8], number: FieldNumber, out: &mut Prepend) {
-    let end = out.mark();
-    let mut any = false;
-    for field in backwards(message).filter(|field| field.number == number) {
-        out.bytes(field.value);
-        any = true;
-    }
-    if any {
-        out.close(number, end);
+fn fields_with(message: &[u8], number: FieldNumber) -> impl Iterator<Item = Field<'_>> {
+    Fields::of(message)
+        .flatten()
+        .filter(move |field| field.number == number)
+}
+
+fn start_field(number: FieldNumber, length: usize, out: &mut Vec<u8>) {
+    for value in [u64::from(number) << 3 | 2, length as u64] {
+        let (encoded, bytes) = varint_bytes(value);
+        out.extend_from_slice(encoded.get(..bytes).unwrap_or_default());
     }
 }
 
-/// The fields of a checked message, last one first.
-pub(super) fn backwards(message: &[u8]) -> impl Iterator<Item = super::Field<'_>> {
-    let fields: Vec<_> = Fields::of(message).flatten().collect();
-    fields.into_iter().rev()
+fn field_bytes(number: FieldNumber, length: usize) -> usize {
+    let (_, tag) = varint_bytes(u64::from(number) << 3 | 2);
+    let (_, prefix) = varint_bytes(length as u64);
+    tag.saturating_add(prefix).saturating_add(length)
 }

@@ -30,6 +30,9 @@ pub struct Prepend {
     exceeded: bool,
 }
 
+/// The bytes of the longest varint.
+pub const VARINT_BYTES_MAX: usize = 10;
+
 /// How much had been written at some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark(usize);
@@ -106,20 +109,20 @@ impl Prepend {
         self.finished.push(body.slice(part));
     }
 
+    /// Keeps `bytes` bytes before everything written so far, to be filled by the caller; empty when there is no room.
+    pub fn block(&mut self, bytes: usize) -> &mut [u8] {
+        if self.at < bytes && !self.make_room(bytes) {
+            return &mut [];
+        }
+        let end = self.at;
+        self.at = end.saturating_sub(bytes);
+        self.buffer.get_mut(self.at..end).unwrap_or_default()
+    }
+
     /// Writes a varint.
     #[inline]
-    pub fn varint(&mut self, mut value: u64) {
-        let mut encoded = [0_u8; 10];
-        let mut length = 0_usize;
-        for byte in &mut encoded {
-            let [low, ..] = value.to_le_bytes();
-            value >>= 7;
-            length = length.wrapping_add(1);
-            *byte = if value == 0 { low } else { low | 0x80 };
-            if value == 0 {
-                break;
-            }
-        }
+    pub fn varint(&mut self, value: u64) {
+        let (encoded, length) = varint_bytes(value);
         self.bytes(encoded.get(..length).unwrap_or_default());
     }
 
@@ -170,6 +173,23 @@ impl Prepend {
         self.allocated = self.allocated.saturating_add(capacity);
         true
     }
+}
+
+/// A varint, in as few bytes as it takes, and how many those are.
+#[inline]
+pub fn varint_bytes(mut value: u64) -> ([u8; VARINT_BYTES_MAX], usize) {
+    let mut encoded = [0; VARINT_BYTES_MAX];
+    let mut length = 0_usize;
+    for byte in &mut encoded {
+        let [low, ..] = value.to_le_bytes();
+        value >>= 7;
+        length = length.wrapping_add(1);
+        *byte = if value == 0 { low } else { low | 0x80 };
+        if value == 0 {
+            break;
+        }
+    }
+    (encoded, length)
 }
 
 #[cfg(test)]

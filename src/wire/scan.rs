@@ -12,14 +12,12 @@ use super::{
     },
     fields::{Broken, Field, Fields, WireType},
     index::{Counts, Index, Range32, ResourceEntry, ScopeEntry, SpanEntry, Unusable},
+    prepend::VARINT_BYTES_MAX,
 };
 use crate::otlp::{self, SPAN_ID_BYTES, TRACE_ID_BYTES};
 
 /// The least bytes of a usable span: both ids, each with its tag and length.
 const SPAN_BYTES_MIN: usize = TRACE_ID_BYTES + SPAN_ID_BYTES + 4;
-
-/// Tags and lengths of a span, its scope and its resource, at their longest.
-pub(super) const LEVELS_BYTES_MAX: usize = 48;
 
 /// What the scan checks beyond framing.
 #[derive(Clone, Copy, Debug)]
@@ -135,7 +133,7 @@ impl<'a> Scan<'a> {
             message: Range32::of_value(field),
             ..ResourceEntry::default()
         };
-        let mut around = LEVELS_BYTES_MAX;
+        let mut around = 0_usize;
         // The resource decides about all its spans, and may stand behind them.
         for part in self.fields(entry.message) {
             let part = part?;
@@ -149,12 +147,15 @@ impl<'a> Scan<'a> {
                 _ => entry.unknown_fields = true,
             }
         }
+        let previous = self.index.resources.last();
+        entry.repeats = previous.is_some_and(|previous| entry.is_as(previous, self.body));
         let readable = resource_is_readable(entry.resource.of(self.body), self.checks.wanted);
+        let scope_bytes_max = value_bytes_max(self.checks.message_bytes_max).saturating_sub(around);
         let first_scope = self.index.scopes.len();
         for part in self.fields(entry.message) {
             let part = part?;
             if part.number == otlp::resource_spans::SCOPE_SPANS {
-                self.scope_spans(&part, around, readable)?;
+                self.scope_spans(&part, scope_bytes_max, readable)?;
             }
         }
         entry.scopes = Range32::new(first_scope, self.index.scopes.len());
@@ -165,7 +166,7 @@ impl<'a> Scan<'a> {
     fn scope_spans(
         &mut self,
         field: &Field<'a>,
-        mut around: usize,
+        scope_bytes_max: usize,
         readable: bool,
     ) -> Result<(), Broken> {
         let mut entry = ScopeEntry {
@@ -174,6 +175,7 @@ impl<'a> Scan<'a> {
             ..ScopeEntry::default()
         };
         // The scope may stand behind its spans, and what stands around a span goes with it into every message.
+        let mut around = 0_usize;
         for part in self.fields(entry.message) {
             let part = part?;
             if part.number == otlp::scope_spans::SPANS {
@@ -185,7 +187,7 @@ impl<'a> Scan<'a> {
             }
         }
         let readable = readable && scope_is_readable(entry.scope.of(self.body), self.checks.wanted);
-        let span_bytes_max = self.checks.message_bytes_max.saturating_sub(around);
+        let span_bytes_max = value_bytes_max(scope_bytes_max).saturating_sub(around);
         let first_span = self.index.spans.len();
         for part in self.fields(entry.message) {
             let part = part?;
@@ -213,13 +215,25 @@ impl<'a> Scan<'a> {
             unusable.broken = unusable.broken.saturating_add(1);
             return false;
         }
-        if field.value.len() > span_bytes_max {
+        if field.end.saturating_sub(field.start) > span_bytes_max {
             unusable.too_large = unusable.too_large.saturating_add(1);
             return false;
         }
         self.index.spans.push(span);
         true
     }
+}
+
+/// The most bytes of a value whose field, its tag of one byte and its length included, has at most `field_bytes_max`.
+fn value_bytes_max(field_bytes_max: usize) -> usize {
+    let mut most = 0;
+    let mut above_prefix = 1_usize;
+    for prefix in 1..=VARINT_BYTES_MAX {
+        above_prefix = above_prefix.saturating_mul(0x80);
+        let left = field_bytes_max.saturating_sub(prefix).saturating_sub(1);
+        most = most.max(left.min(above_prefix.saturating_sub(1)));
+    }
+    most
 }
 
 /// Reads a span: `Err` when it is broken, `None` when its ids are not usable.
@@ -276,4 +290,27 @@ fn span_wire_type(number: otlp::FieldNumber, found: WireType) -> WireType {
 #[inline]
 fn usable_id<const LENGTH: usize>(id: &[u8]) -> bool {
     id.len() == LENGTH && id.iter().any(|&byte| byte != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_value_fills_its_field() {
+        for (field, value) in [
+            (0, 0),
+            (2, 0),
+            (3, 1),
+            (129, 127),
+            (130, 127),
+            (131, 128),
+            (16_386, 16_383),
+            (16_387, 16_383),
+            (16_388, 16_384),
+        ] {
+            assert_eq!(value_bytes_max(field), value, "{field}");
+        }
+        assert!(value_bytes_max(usize::MAX) > 1 << 40);
+    }
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use super::{
     Wanted,
     emit::{Emitter, Keep},
+    fields::Fields,
     index::{Index, Range32, ResourceEntry, ScopeEntry, SpanEntry},
-    scan::{Checks, LEVELS_BYTES_MAX, count, scan},
+    scan::{Checks, count, scan},
 };
-use crate::otlp;
+use crate::otlp::{self, FieldNumber};
 
 /// One piece of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,12 +56,9 @@ pub fn split(segments: &[Bytes], spans_max: u64, bytes_max: usize) -> Pieces {
         open: Cut::default(),
     };
     cutter.walk(&body, &index);
+    let mut writer = Writer::new(&body, &index);
     Pieces {
-        pieces: cutter
-            .cuts
-            .iter()
-            .map(|cut| cut.write(&body, &index))
-            .collect(),
+        pieces: cutter.cuts.iter().map(|cut| writer.piece(cut)).collect(),
         too_large: index.unusable.total(),
     }
 }
@@ -73,16 +71,20 @@ pub(super) fn whole(segments: &[Bytes]) -> Bytes {
     }
 }
 
+/// Tags and lengths of a span, its scope and its resource, at their longest.
+const LEVELS_BYTES_MAX: usize = 48;
+
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     spans_max: u64,
     bytes_max: usize,
 }
 
-/// A piece to be: which spans of which resources.
+/// A piece to be: which spans of which scopes of which resources.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cut {
     spans: Range32,
+    scopes: Range32,
     resources: Range32,
     bytes: usize,
 }
@@ -97,7 +99,8 @@ impl Cutter {
     fn walk(&mut self, body: &[u8], index: &Index) {
         for (resource_at, resource) in (0_u32..).zip(&index.resources) {
             let resource_bytes = around_scopes(index, resource);
-            for scope in scopes_of(index, resource) {
+            let scopes = scopes_of(index, resource);
+            for (scope_at, scope) in (resource.scopes.start..).zip(scopes) {
                 let scope_bytes = around_spans(body, scope);
                 let mut entered = false;
                 for (span_at, span) in (scope.spans.start..).zip(spans_of(index, scope)) {
@@ -113,7 +116,7 @@ impl Cutter {
                         self.cut();
                         bytes = span.field.len().saturating_add(around);
                     }
-                    self.add(resource_at, span_at, bytes);
+                    self.add([resource_at, scope_at, span_at], bytes);
                 }
             }
         }
@@ -125,14 +128,18 @@ impl Cutter {
             && self.open.bytes.saturating_add(bytes) <= self.limits.bytes_max
     }
 
-    fn add(&mut self, resource_at: u32, span_at: u32, bytes: usize) {
-        if self.open.spans.is_empty() {
-            self.open.spans.start = span_at;
-            self.open.resources.start = resource_at;
+    /// Adds a span, given by its place, its scope's and its resource's.
+    fn add(&mut self, [resource, scope, span]: [u32; 3], bytes: usize) {
+        let open = &mut self.open;
+        if open.spans.is_empty() {
+            open.spans.start = span;
+            open.scopes.start = scope;
+            open.resources.start = resource;
         }
-        self.open.spans.end = span_at.saturating_add(1);
-        self.open.resources.end = resource_at.saturating_add(1);
-        self.open.bytes = self.open.bytes.saturating_add(bytes);
+        open.spans.end = span.saturating_add(1);
+        open.scopes.end = scope.saturating_add(1);
+        open.resources.end = resource.saturating_add(1);
+        open.bytes = open.bytes.saturating_add(bytes);
     }
 
     fn cut(&mut self) {
@@ -143,64 +150,108 @@ impl Cutter {
     }
 }
 
-impl Cut {
-    fn write(&self, body: &Bytes, index: &Index) -> Piece {
-        let mut out = Emitter::new(body, Keep::Share, PIECE_CAPACITY, usize::MAX);
-        let resources = index
-            .resources
-            .get(self.resources.indices())
-            .unwrap_or_default();
-        for resource in resources.iter().rev() {
-            let scopes = scopes_of(index, resource);
-            if scopes.iter().all(|scope| self.overlap(scope).is_empty()) {
-                continue;
-            }
-            let end = out.mark();
-            out.fields_except(
-                resource.message,
-                &[
-                    otlp::resource_spans::SCOPE_SPANS,
-                    otlp::resource_spans::RESOURCE,
-                ],
-            );
-            for scope in scopes.iter().rev() {
-                self.write_scope(scope, index, &mut out);
-            }
-            if resource.resource.is_present() {
-                let resource_end = out.mark();
-                out.part(resource.resource);
-                out.close(otlp::resource_spans::RESOURCE, resource_end);
-            }
-            out.close(otlp::request::RESOURCE_SPANS, end);
+/// Writes pieces. What stands around the spans of a scope and the scopes of a resource goes into each of their pieces: it is
+/// gathered once, since a stranger may have made a scope of half a million spans.
+struct Writer<'a> {
+    body: &'a Bytes,
+    index: &'a Index,
+    around_scopes: Around,
+    around_spans: Around,
+}
+
+/// What stands around the parts of one message.
+#[derive(Default)]
+struct Around {
+    message: Range32,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(body: &'a Bytes, index: &'a Index) -> Self {
+        Self {
+            body,
+            index,
+            around_scopes: Around::default(),
+            around_spans: Around::default(),
+        }
+    }
+
+    fn piece(&mut self, cut: &Cut) -> Piece {
+        let mut out = Emitter::new(self.body, Keep::Share, PIECE_CAPACITY, usize::MAX);
+        let resources = self.index.resources.get(cut.resources.indices());
+        for resource in resources.unwrap_or_default().iter().rev() {
+            self.resource(cut, resource, &mut out);
         }
         let segments = out.finish().segments;
         Piece {
             bytes: segments.iter().map(Bytes::len).sum(),
             segments,
-            spans: self.spans.len() as u64,
+            spans: cut.spans.len() as u64,
         }
     }
 
-    /// Which of a scope's spans are in the cut.
-    fn overlap(&self, scope: &ScopeEntry) -> Range32 {
-        Range32 {
-            start: scope.spans.start.max(self.spans.start),
-            end: scope.spans.end.min(self.spans.end),
-        }
-    }
-
-    fn write_scope(&self, scope: &ScopeEntry, index: &Index, out: &mut Emitter<'_>) {
-        let overlap = self.overlap(scope);
-        if overlap.is_empty() {
+    fn resource(&mut self, cut: &Cut, resource: &ResourceEntry, out: &mut Emitter<'_>) {
+        let scopes = overlap(resource.scopes, cut.scopes);
+        let scopes = self.index.scopes.get(scopes.indices()).unwrap_or_default();
+        let has_spans = |scope: &ScopeEntry| !overlap(scope.spans, cut.spans).is_empty();
+        if !scopes.iter().any(has_spans) {
             return;
         }
-        let spans = index.spans.get(overlap.indices()).unwrap_or_default();
+        let end = out.mark();
+        let beside = [
+            otlp::resource_spans::SCOPE_SPANS,
+            otlp::resource_spans::RESOURCE,
+        ];
+        let around = self
+            .around_scopes
+            .gather(self.body, resource.message, &beside);
+        out.out().bytes(around);
+        for scope in scopes.iter().rev().filter(|scope| has_spans(scope)) {
+            self.scope(cut, scope, out);
+        }
+        if resource.resource.is_present() {
+            let resource_end = out.mark();
+            out.part(resource.resource);
+            out.close(otlp::resource_spans::RESOURCE, resource_end);
+        }
+        out.close(otlp::request::RESOURCE_SPANS, end);
+    }
+
+    fn scope(&mut self, cut: &Cut, scope: &ScopeEntry, out: &mut Emitter<'_>) {
+        let spans = overlap(scope.spans, cut.spans);
+        let spans = self.index.spans.get(spans.indices()).unwrap_or_default();
         let scope_end = out.mark();
         for span in spans.iter().rev() {
             out.part(span.field);
         }
-        out.fields_except(scope.message, &[otlp::scope_spans::SPANS]);
+        let beside = [otlp::scope_spans::SPANS];
+        let around = self.around_spans.gather(self.body, scope.message, &beside);
+        out.out().bytes(around);
         out.close(otlp::resource_spans::SCOPE_SPANS, scope_end);
+    }
+}
+
+impl Around {
+    /// The fields of `message`, a range of `body`, but those with one of `numbers`.
+    fn gather(&mut self, body: &[u8], message: Range32, numbers: &[FieldNumber]) -> &[u8] {
+        if self.message != message {
+            self.message = message;
+            self.bytes.clear();
+            let message = message.of(body);
+            for field in Fields::of(message).flatten() {
+                if !numbers.contains(&field.number) {
+                    self.bytes.extend_from_slice(field.raw(message));
+                }
+            }
+        }
+        &self.bytes
+    }
+}
+
+fn overlap(one: Range32, other: Range32) -> Range32 {
+    Range32 {
+        start: one.start.max(other.start),
+        end: one.end.min(other.end),
     }
 }
 
@@ -233,7 +284,7 @@ fn around_scopes(index: &Index, resource: &ResourceEntry) -> usize {
 
 /// The bytes of a `ScopeSpans` beside its spans, with tags and lengths at their longest.
 fn around_spans(body: &[u8], scope: &ScopeEntry) -> usize {
-    let spans: usize = super::Fields::of(scope.message.of(body))
+    let spans: usize = Fields::of(scope.message.of(body))
         .flatten()
         .filter(|field| field.number == otlp::scope_spans::SPANS)
         .map(|field| field.end.saturating_sub(field.start))

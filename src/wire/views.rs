@@ -134,7 +134,9 @@ impl<'a> AnyValue<'a> {
                 (otlp::any_value::DOUBLE, WireType::Fixed64) => {
                     Self::Double(f64::from_bits(field.fixed64()))
                 }
-                _ => Self::Other,
+                (otlp::any_value::STRING..=otlp::any_value::BYTES, _) => Self::Other,
+                // An unknown field is none of the value's kinds.
+                _ => value,
             };
         }
         value

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::{
 use otlp_relay::{
     budget::{Budget, Denied, Use},
     processor::{Processed, Snapshot},
-    request::Request,
+    request::{Counted, Request},
     wire::Checks,
 };
 use proptest::prelude::*;
@@ -37,7 +37,7 @@ fn process_within(budget: &Budget, snapshot: &Snapshot, body: Bytes) -> Result<P
     };
     let deadline = Instant::now() + Duration::from_secs(1);
     runtime.block_on(async {
-        let mut request = Request::admit(body, permit, &checks, deadline)
+        let mut request = Request::admit(Counted::new(body, permit).unwrap(), &checks, deadline)
             .await
             .unwrap();
         let processed = snapshot.process(&mut request, deadline).await?;

@@ -67,9 +67,30 @@ fn check_split(request: &ExportTraceServiceRequest, spans_max: u64, bytes_max: u
         joined.resource_spans.extend(decoded.resource_spans);
     }
     assert_eq!(spans + pieces.too_large, generate::spans(request));
+    let too_large = each_alone(request).filter(|alone| alone.encoded_len() > bytes_max);
+    assert_eq!(pieces.too_large, too_large.count() as u64, "at {bytes_max}");
     if pieces.too_large == 0 {
         assert_eq!(generate::flatten(&joined), generate::flatten(request));
     }
+}
+
+/// Each span as a request of its own, with its resource and scope.
+fn each_alone(
+    request: &ExportTraceServiceRequest,
+) -> impl Iterator<Item = ExportTraceServiceRequest> {
+    request.resource_spans.iter().flat_map(|resource| {
+        resource.scope_spans.iter().flat_map(move |scope| {
+            scope.spans.iter().map(move |span| {
+                let mut scope = scope.clone();
+                scope.spans = vec![span.clone()];
+                let mut resource = resource.clone();
+                resource.scope_spans = vec![scope];
+                ExportTraceServiceRequest {
+                    resource_spans: vec![resource],
+                }
+            })
+        })
+    })
 }
 
 fn only_usable(mut request: ExportTraceServiceRequest) -> ExportTraceServiceRequest {
@@ -122,7 +143,7 @@ proptest! {
             let mut counts = counts.expect("prost reads it");
             let mut bytes = Bytes::from(body.clone());
             if counts.repeated {
-                bytes = wire::join_repeated(&bytes);
+                bytes = wire::join_repeated(&bytes).into();
                 counts = wire::count(&bytes).expect("joining keeps a message whole");
             }
             let index = wire::scan(&bytes, &counts, &checks).expect("prost reads it");
@@ -198,6 +219,37 @@ fn recorded_requests_are_scanned_and_split_without_a_loss() {
         assert_eq!(index.unusable.total(), 0, "{}", recorded.file);
         check_split(&request, 512, 3584 << 10);
         check_split(&request, 100, 64 << 10);
+    }
+}
+
+#[test]
+fn a_span_is_too_large_from_the_first_byte_over_the_limit() {
+    // Around the lengths where a prefix takes one byte more.
+    for padding in [0, 60, 80, 1000, 16_250, 16_300, 16_384] {
+        let mut request = generate::request("milvus", 0, 3);
+        request.resource_spans[0].scope_spans[0].spans[1].name = "x".repeat(padding);
+        for alone in each_alone(&request) {
+            let bytes = alone.encoded_len();
+            for bytes_max in [bytes - 1, bytes, bytes + 1] {
+                check_split(&request, 512, bytes_max);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scope_of_many_pieces_keeps_what_stands_around_its_spans() {
+    let mut request = generate::request("milvus", 0, 700);
+    let resource = &mut request.resource_spans[0];
+    resource.schema_url = "resource schema".into();
+    resource.scope_spans[0].schema_url = "scope schema".into();
+    let second = generate::request("milvus", 700, 5).resource_spans[0].scope_spans[0].clone();
+    resource.scope_spans.push(second);
+    request
+        .resource_spans
+        .extend(generate::request("segcore", 705, 300).resource_spans);
+    for spans_max in [1, 7, 512] {
+        check_split(&request, spans_max, 1 << 20);
     }
 }
 
