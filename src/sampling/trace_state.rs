@@ -44,8 +44,8 @@ impl Arrival {
 }
 
 /// Writes `trace_state` with its `th` changed to `out`, which is cleared first. The changed member moves to the front, as
-/// W3C wants it; everything else stays, but for blanks around members. A value that would exceed 256 bytes, and a
-/// tracestate that cannot be read, stay as they are. `out` is empty when nothing is left.
+/// W3C wants it; everything else stays, but for blanks around members. A value that would exceed 256 bytes goes without
+/// `th`, and a tracestate that cannot be read stays as it is. `out` is empty when nothing is left.
 pub fn rewrite_trace_state(trace_state: &[u8], change: ThresholdChange, out: &mut Vec<u8>) {
     out.clear();
     let threshold = match change {
@@ -59,9 +59,9 @@ pub fn rewrite_trace_state(trace_state: &[u8], change: ThresholdChange, out: &mu
     };
     write_ot(value, threshold, out);
     if out.len() > OT.len() + OT_BYTES_MAX {
+        // A probability that cannot be told is better than one that is untrue.
         out.clear();
-        out.extend_from_slice(trace_state);
-        return;
+        write_ot(value, None, out);
     }
     for member in members(trace_state).filter(|member| !member.starts_with(OT)) {
         if !out.is_empty() {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_would_become_too_long_stays() {
+    fn a_value_that_would_become_too_long_goes_without_th() {
         // Given a value with room for `;th:8` and one with a byte less.
         let with_bytes = |bytes: usize| format!("v=1,ot=x:{}", "a".repeat(bytes - "x:".len()));
         let fits = with_bytes(OT_BYTES_MAX - ";th:8".len());
@@ -287,7 +287,12 @@ mod tests {
         // When `th` is set, then only the first takes it.
         let set = ThresholdChange::Set(HALF);
         assert!(rewritten(&fits, set).starts_with("ot=th:8;x:"));
-        assert_eq!(rewritten(&does_not, set), does_not);
+        let without = does_not.replace("v=1,", "") + ",v=1";
+        assert_eq!(rewritten(&does_not, set), without);
+        // And what it had is untrue now.
+        let had = format!("ot=th:c;x:{}", "a".repeat(OT_BYTES_MAX - "th:c;x:".len()));
+        let longer = ThresholdChange::Set(Threshold(0xc123_0000_0000_0000 >> 8));
+        assert_eq!(rewritten(&had, longer), had.replace("th:c;", ""));
     }
 
     proptest::proptest! {
