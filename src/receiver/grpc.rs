@@ -47,7 +47,7 @@ pub(super) async fn collect(
     }
     frames.finish()?;
     let intake = intake.expect("a frame that is finished had a prefix");
-    intake.finish().await
+    intake.finish()
 }
 
 /// How long a call may wait, where it says so.

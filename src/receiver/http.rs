@@ -28,7 +28,7 @@ pub(super) async fn collect(
         intake.push(&chunk).await?;
         next = body.next().await?;
     }
-    intake.finish().await
+    intake.finish()
 }
 
 /// The content length, where there is one.

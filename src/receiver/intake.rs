@@ -109,9 +109,8 @@ impl<'a> Intake<'a> {
     }
 
     /// The body has ended.
-    pub(super) async fn finish(self) -> Result<Whole, Refusal> {
+    pub(super) fn finish(self) -> Result<Whole, Refusal> {
         let Self {
-            room,
             mut permit,
             mut bytes,
             coding,
@@ -125,7 +124,6 @@ impl<'a> Intake<'a> {
             bytes.shrink_to_fit();
         }
         permit.shrink_to(bytes.capacity());
-        room.settle(&mut permit).await?;
         Ok(Whole {
             bytes: bytes.into(),
             permit,
@@ -208,7 +206,7 @@ mod tests {
                 assert!(intake.permit.bytes() >= intake.bytes.capacity());
                 held_max = held_max.max(room.budget.used(Use::Bodies));
             }
-            intake.finish().await
+            intake.finish()
         };
         let whole = taking.await.map_err(|refusal| refusal.reason)?;
         assert_eq!(room.budget.used(Use::Bodies), whole.permit.bytes());

@@ -42,14 +42,6 @@ impl Room {
             .map_err(|denied| self.refusal(denied))
     }
 
-    /// The body is whole: lets the next one grow.
-    pub(super) async fn settle(&self, permit: &mut Permit) -> Result<(), Refusal> {
-        let settling = permit.settle(self.deadline);
-        self.wait(settling)
-            .await?
-            .map_err(|denied| self.refusal(denied))
-    }
-
     /// Waits for anything that has this deadline, until the relay stops.
     pub(super) async fn wait<T>(&self, waiting: impl Future<Output = T>) -> Result<T, Refusal> {
         tokio::select! {

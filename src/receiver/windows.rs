@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn windows_are_wide_then_narrow_then_refused() {
-        let budget = Budget::new(8 * WIDE_BYTES, 6 * WIDE_BYTES - 2 * NARROW_BYTES);
+        let budget = Budget::new(8 * WIDE_BYTES, 3 * WIDE_BYTES - NARROW_BYTES);
         let widths: Vec<_> = std::iter::from_fn(|| Window::charge(&budget))
             .map(|window| {
                 let bytes = window.bytes();

@@ -65,7 +65,7 @@ async fn connections_have_a_maximum() {
 #[tokio::test]
 async fn without_room_for_a_window_a_connection_is_closed() {
     let relay = UnderTest::start().await;
-    let free = relay.budget.total() - relay.options.load().request_bytes_max;
+    let free = relay.budget.total() - 2 * relay.options.load().request_bytes_max;
     let taken = relay.budget.try_claim(free - 1, Use::Queues).unwrap();
     let mut client = HttpClient::connect(relay.http).await;
     client.socket.set_zero_linger().unwrap();

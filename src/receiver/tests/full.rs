@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::time::Instant;
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -9,7 +10,7 @@ use tonic_types::StatusExt;
 use super::{
     REQUEST_BYTES_MAX, Setup, UnderTest,
     client::{GrpcClient, HttpClient, frame, grpc, http_traces, post},
-    sized, spans,
+    request, spans,
 };
 use crate::{budget::Use, metrics::Transport};
 
@@ -197,7 +198,7 @@ async fn a_full_budget_is_waited_for() {
     let relay = setup.start().await;
     let mut client = GrpcClient::connect(relay.grpc).await;
     client.ready().await;
-    let free = relay.budget.total() - REQUEST_BYTES_MAX - relay.budget.used_total();
+    let free = relay.budget.total() - 2 * REQUEST_BYTES_MAX - relay.budget.used_total();
     let mut taken = relay.budget.try_claim(free, Use::Queues).unwrap();
 
     let mut call = client.export(&[]).await;
@@ -218,12 +219,18 @@ async fn a_full_budget_is_waited_for() {
 #[tokio::test]
 async fn what_would_not_fit_the_empty_budget_is_over_size() {
     let mut setup = Setup {
-        budget_bytes: 8 << 20,
+        budget_bytes: 14 << 20,
         ..Setup::default()
     };
     setup.options.request_bytes_max = 6 << 20;
     let relay = setup.start().await;
-    let status = grpc(relay.grpc, &[], frame(0, &sized(5 << 20)))
+    // Spans of nothing but ids: their index takes twice as much as they do.
+    let tiny = Span {
+        trace_id: vec![7; 16],
+        span_id: vec![7; 8],
+        ..Span::default()
+    };
+    let status = grpc(relay.grpc, &[], frame(0, &request(vec![tiny; 180_000])))
         .await
         .status();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
