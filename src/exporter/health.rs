@@ -1,10 +1,12 @@
 //! Whether a destination is up, and when to probe one that is down.
 //!
-//! Plain: the clock is passed in. Invariant: while it is down at most one probe is under way.
+//! Plain: the clock is passed in. Invariant: of each outage at most one probe is under way.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use super::delivery::FlightId;
 
 /// Probes of a destination that is down come at most this long after the last one failed.
 pub(super) const PROBE_APART_MAX: Duration = Duration::from_secs(3);
@@ -21,7 +23,8 @@ struct Down {
     since: Instant,
     failures: u32,
     probe_at: Instant,
-    probing: bool,
+    /// The probe that is under way.
+    probe: Option<FlightId>,
 }
 
 /// What brought a destination down.
@@ -49,7 +52,7 @@ impl Health {
     pub(super) fn leave(&self, now: Instant) -> Leave {
         match &self.down {
             None => Leave::Any,
-            Some(down) if down.probing => Leave::Nothing(None),
+            Some(down) if down.probe.is_some() => Leave::Nothing(None),
             Some(down) if down.probe_at <= now => Leave::Probe,
             Some(down) => Leave::Nothing(Some(down.probe_at)),
         }
@@ -71,36 +74,37 @@ impl Health {
     }
 
     /// A probe leaves.
-    pub(super) fn probe_sent(&mut self) {
+    pub(super) fn probe_sent(&mut self, flight: FlightId) {
         if let Some(down) = &mut self.down {
-            down.probing = true;
+            down.probe = Some(flight);
         }
     }
 
-    /// A probe came back without success: the next one leaves after `wait`.
+    /// A message came back; returns whether it is the probe that was awaited. The probe of an outage that is over is none.
+    pub(super) fn landed(&mut self, flight: FlightId) -> bool {
+        let awaited = self.down.as_mut().map(|down| &mut down.probe);
+        awaited.is_some_and(|probe| probe.take_if(|probe| *probe == flight).is_some())
+    }
+
+    /// The probe came back without success: the next one leaves after `wait`.
     pub(super) fn probe_failed(&mut self, cause: Cause, now: Instant, wait: Duration) {
         if let Some(down) = &mut self.down {
             down.cause = cause;
             down.failures += 1;
-            down.probing = false;
             down.probe_at = now + wait;
         }
     }
 
-    /// It is down from now on; returns whether it was up. One that is down keeps its pace.
-    pub(super) fn down(&mut self, cause: Cause, now: Instant, wait: Duration) -> bool {
-        if let Some(down) = &mut self.down {
-            down.cause = cause;
-            return false;
-        }
-        self.down = Some(Down {
+    /// It is down from now on. One that is down already keeps its pace.
+    pub(super) fn down(&mut self, cause: Cause, now: Instant, wait: Duration) {
+        let down = self.down.get_or_insert(Down {
             cause,
             since: now,
             failures: 1,
             probe_at: now + wait,
-            probing: false,
+            probe: None,
         });
-        true
+        down.cause = cause;
     }
 
     /// It is up from now on; returns since when it was down.

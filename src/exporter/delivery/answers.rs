@@ -39,17 +39,21 @@ impl Delivery {
             return;
         };
         self.spans_in_flight -= flight.message.spans;
-        match outcome {
+        let probe = self.health.landed(id);
+        let (verdict, answer) = match outcome {
             Outcome::Delivered {
                 rejected_spans,
                 message,
-            } => self.delivered(flight.message, rejected_spans, &message, now),
-            Outcome::Retry { answer, after } => self.failed(flight, &answer, after, now),
-            Outcome::Malformed(answer) => self.verdict(Verdict::Malformed, flight, &answer, now),
-            Outcome::TooLarge(answer) => self.verdict(Verdict::TooLarge, flight, &answer, now),
-            Outcome::NotAllowed(answer) => self.verdict(Verdict::NotAllowed, flight, &answer, now),
-            Outcome::Refused(answer) => self.verdict(Verdict::Refused, flight, &answer, now),
-        }
+            } => return self.delivered(flight.message, rejected_spans, &message, now),
+            Outcome::Retry { answer, after } => {
+                return self.failed(flight, probe, &answer, after, now);
+            }
+            Outcome::Malformed(answer) => (Verdict::Malformed, answer),
+            Outcome::TooLarge(answer) => (Verdict::TooLarge, answer),
+            Outcome::NotAllowed(answer) => (Verdict::NotAllowed, answer),
+            Outcome::Refused(answer) => (Verdict::Refused, answer),
+        };
+        self.verdict(verdict, flight.message, probe, &answer, now);
     }
 
     fn delivered(&mut self, message: Message, rejected_spans: u64, remark: &str, now: Instant) {
@@ -71,10 +75,16 @@ impl Delivery {
     }
 
     /// No verdict: it is sent again.
-    fn failed(&mut self, flight: Flight, answer: &Answer, after: Option<Duration>, now: Instant) {
+    fn failed(
+        &mut self,
+        flight: Flight,
+        probe: bool,
+        answer: &Answer,
+        after: Option<Duration>,
+        now: Instant,
+    ) {
         let Flight {
             mut message,
-            probe,
             delivered_before,
         } = flight;
         self.report.failed(answer, now);
@@ -121,8 +131,14 @@ impl Delivery {
         }
     }
 
-    fn verdict(&mut self, verdict: Verdict, flight: Flight, answer: &Answer, now: Instant) {
-        let Flight { message, probe, .. } = flight;
+    fn verdict(
+        &mut self,
+        verdict: Verdict,
+        message: Message,
+        probe: bool,
+        answer: &Answer,
+        now: Instant,
+    ) {
         self.report.failed(answer, now);
         let not_allowed = verdict == Verdict::NotAllowed;
         match self.health.cause() {

@@ -96,7 +96,6 @@ pub(super) enum Ending {
 #[derive(Debug)]
 struct Flight {
     message: Message,
-    probe: bool,
     /// Messages delivered when it left.
     delivered_before: u64,
 }
@@ -139,14 +138,14 @@ impl Delivery {
     pub(super) fn next(&mut self, now: Instant) -> Next {
         self.expire(now);
         if self.flights.len() < self.options.concurrency {
-            let probe = self.health.leave(now) == Leave::Probe;
-            let message = match self.health.leave(now) {
+            let leave = self.health.leave(now);
+            let message = match leave {
                 Leave::Any => self.choose(now),
                 Leave::Probe => self.choose_probe(now),
                 Leave::Nothing(_) => None,
             };
             if let Some(message) = message {
-                return Next::Send(self.launch(message, probe, now));
+                return Next::Send(self.launch(message, leave == Leave::Probe, now));
             }
         }
         Next::Sleep(self.wake_at(now))
@@ -222,7 +221,7 @@ impl Delivery {
         self.next_flight += 1;
         self.spans_in_flight += message.spans;
         if probe {
-            self.health.probe_sent();
+            self.health.probe_sent(id);
         }
         if message.failures == 0 {
             self.report.sent(message.spans, message.bytes);
@@ -230,7 +229,6 @@ impl Delivery {
         let segments = message.segments();
         let flight = Flight {
             message,
-            probe,
             delivered_before: self.seen.delivered,
         };
         self.flights.insert(id, flight);

@@ -203,7 +203,14 @@ fn at_once(options: &mut Options) {
     options.batch.delay = Duration::ZERO;
 }
 
-/// Such, with attempts one after the other.
+/// Such, with a message for each span, and waits that are known.
+fn one_span_each(options: &mut Options) {
+    at_once(options);
+    options.batch.spans = 1;
+    options.retry.jitter = 0.0;
+}
+
+/// Options whose batches end with every push, with attempts one after the other.
 fn one_by_one(options: &mut Options) {
     at_once(options);
     options.concurrency = 1;
@@ -715,6 +722,37 @@ async fn while_down_one_small_probe_at_a_time_leaves_at_most_three_seconds_apart
         desk.answer(&sent, ok());
     }
     assert_eq!(delivered, 10_000);
+    desk.close();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_outlives_its_outage_is_a_message_like_any_other() {
+    let mut desk = Desk::new(|options| {
+        one_span_each(options);
+        options.concurrency = 8;
+    });
+    for name in ["a", "b", "c", "d", "e"] {
+        desk.push(&[name]).await;
+    }
+    let [a, b, c] = ["a", "b", "c"].map(|name| desk.expect(&[name]));
+    desk.answer(&a, reset());
+    desk.wake().await;
+    let old_probe = desk.sent().expect("a probe leaves");
+    desk.answer(&b, ok());
+    assert!(!desk.is_down(), "the first outage is over");
+    desk.answer(&c, throttle(Duration::from_millis(500)));
+    assert!(desk.is_down());
+    desk.wake().await;
+    let probe = desk.sent().expect("a probe of the second outage leaves");
+    desk.expect_nothing();
+
+    desk.answer(&old_probe, reset());
+    advance(Duration::from_secs(3)).await;
+    desk.expect_nothing();
+    desk.answer(&probe, reset());
+    desk.wake().await;
+    assert!(desk.sent().is_some(), "one probe after the other");
+    desk.expect_nothing();
     desk.close();
 }
 
