@@ -11,10 +11,12 @@ use super::delivery::FlightId;
 /// Probes of a destination that is down come at most this long after the last one failed.
 pub(super) const PROBE_APART_MAX: Duration = Duration::from_secs(3);
 
-/// Up, or down and why.
+/// Up, or down and why; and whether the destination wants to be left alone, which it may while it is up.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     down: Option<Down>,
+    /// Nothing leaves before: the destination asked for so much time.
+    not_before: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -43,18 +45,20 @@ pub(super) enum Leave {
     Any,
     /// One probe.
     Probe,
-    /// Nothing; a probe from then on, unless one is under way.
+    /// Nothing before then; nothing at all while a probe is under way.
     Nothing(Option<Instant>),
 }
 
 impl Health {
     /// What may be sent now.
     pub(super) fn leave(&self, now: Instant) -> Leave {
+        let probe_at = self.down.as_ref().map(|down| down.probe_at);
+        let earliest = probe_at.max(self.not_before);
         match &self.down {
-            None => Leave::Any,
             Some(down) if down.probe.is_some() => Leave::Nothing(None),
-            Some(down) if down.probe_at <= now => Leave::Probe,
-            Some(down) => Leave::Nothing(Some(down.probe_at)),
+            _ if earliest > Some(now) => Leave::Nothing(earliest),
+            Some(_) => Leave::Probe,
+            None => Leave::Any,
         }
     }
 
@@ -107,13 +111,19 @@ impl Health {
         down.cause = cause;
     }
 
+    /// The destination asked to be left alone until then. An earlier wish for longer stays.
+    pub(super) fn leave_alone_until(&mut self, moment: Instant) {
+        self.not_before = self.not_before.max(Some(moment));
+    }
+
     /// It is up from now on; returns since when it was down.
     pub(super) fn up(&mut self) -> Option<Instant> {
         self.down.take().map(|down| down.since)
     }
 
-    /// The next probe leaves at once: its options changed, or the relay stops.
-    pub(super) fn probe_now(&mut self, now: Instant) {
+    /// All waits end: its options changed, or the relay stops.
+    pub(super) fn end_waits(&mut self, now: Instant) {
+        self.not_before = None;
         if let Some(down) = &mut self.down {
             down.probe_at = down.probe_at.min(now);
         }

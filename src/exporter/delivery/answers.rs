@@ -44,7 +44,7 @@ impl Delivery {
             Outcome::Delivered {
                 rejected_spans,
                 message,
-            } => return self.delivered(flight.message, rejected_spans, &message, now),
+            } => return self.delivered(flight.message, probe, rejected_spans, &message, now),
             Outcome::Retry { answer, after } => {
                 return self.failed(flight, probe, &answer, after, now);
             }
@@ -56,10 +56,17 @@ impl Delivery {
         self.verdict(verdict, flight.message, probe, &answer, now);
     }
 
-    fn delivered(&mut self, message: Message, rejected_spans: u64, remark: &str, now: Instant) {
+    fn delivered(
+        &mut self,
+        message: Message,
+        probe: bool,
+        rejected_spans: u64,
+        remark: &str,
+        now: Instant,
+    ) {
         self.seen.delivered += 1;
         self.streak = None;
-        self.up(now);
+        self.up(probe, now);
         self.learned.delivered(message.bytes);
         self.apply_limits(now);
         // The peer's number counts at most what the message held.
@@ -97,11 +104,13 @@ impl Delivery {
         message.seen = self.seen;
 
         let own = self.backoff.wait(message.failures, self.apart_max());
-        message.due = now + self.heed(after, own);
+        message.due = now + self.backoff.heed(after, own).min(self.apart_max());
+        if after.is_some() {
+            self.health.leave_alone_until(message.due);
+        }
         let others_arrive = self.seen.delivered > delivered_before;
         if probe || after.is_some() || !(suspect || others_arrive) {
-            let own = self.probe_wait();
-            let wait = self.heed(after, own);
+            let wait = self.probe_wait();
             // Down for its verdicts it stays, until something is delivered.
             let cause = self.health.cause().unwrap_or(Cause::Failing);
             self.down(probe, cause, answer, wait, now);
@@ -149,7 +158,7 @@ impl Delivery {
                 self.waiting.push_back(message);
             }
             _ => {
-                self.up(now);
+                self.up(probe, now);
                 self.heeded(verdict, message, answer, now);
             }
         }
@@ -259,10 +268,6 @@ impl Delivery {
         }
     }
 
-    fn heed(&self, wish: Option<Duration>, own: Duration) -> Duration {
-        self.backoff.heed(wish, own).min(self.apart_max())
-    }
-
     fn down(&mut self, probe: bool, cause: Cause, answer: &Answer, wait: Duration, now: Instant) {
         if probe {
             self.health.probe_failed(cause, now, wait);
@@ -274,11 +279,15 @@ impl Delivery {
         }
     }
 
-    fn up(&mut self, now: Instant) {
+    fn up(&mut self, probe: bool, now: Instant) {
         let Some(since) = self.health.up() else {
             return;
         };
         self.report.up(since, now);
+        if !probe {
+            // It left before the outage, so it does not show that what failed since would arrive now.
+            return;
+        }
         // What failed with the destination need not wait for its turn; what failed by itself does.
         for message in &mut self.waiting {
             if message.suspicion == 0 {

@@ -306,7 +306,7 @@ impl Delivery {
         for message in &mut self.waiting {
             message.due = now;
         }
-        self.health.probe_now(now);
+        self.health.end_waits(now);
     }
 
     /// The longest wait between two attempts.

@@ -355,6 +355,85 @@ async fn a_wish_to_wait_holds_all_messages_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delivery_of_what_left_before_ends_no_wait() {
+    for (outcome, wait) in [
+        (reset(), 500),
+        (throttle(Duration::from_secs(2)), 2_000),
+        (throttle(Duration::from_secs(9)), 3_000),
+    ] {
+        let mut desk = Desk::new(one_span_each);
+        for name in ["a", "b"] {
+            desk.push(&[name]).await;
+        }
+        let [a, b] = ["a", "b"].map(|name| desk.expect(&[name]));
+        desk.answer(&a, outcome);
+        advance(Duration::from_millis(10)).await;
+        desk.answer(&b, ok());
+        assert!(!desk.is_down());
+        let waited = desk.wake().await.as_millis() + 10;
+        assert!(waited.abs_diff(wait) <= 2, "{waited} ms, not {wait}");
+        let again = desk.expect(&["a"]);
+        desk.answer(&again, ok());
+        assert_eq!(desk.account(), (2, 0, 0, 0));
+        desk.close();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_wish_to_wait_counts_up_or_down() {
+    let mut desk = Desk::new(one_span_each);
+    for name in ["a", "b", "c", "d"] {
+        desk.push(&[name]).await;
+    }
+    let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| desk.expect(&[name]));
+    let started = Instant::now();
+    desk.answer(&a, reset());
+    desk.answer(&b, throttle(Duration::from_secs(2)));
+    desk.answer(&c, throttle(Duration::from_secs(1)));
+    desk.push(&["fresh"]).await;
+    desk.wake().await;
+    assert_eq!(started.elapsed().as_secs(), 2, "no probe leaves before");
+    let probe = desk.sent().expect("a probe leaves");
+    desk.answer(&probe, throttle(Duration::from_secs(2)));
+    desk.answer(&d, ok());
+    assert!(!desk.is_down(), "it takes what it is sent");
+    desk.wake().await;
+    assert_eq!(
+        started.elapsed().as_secs(),
+        4,
+        "and yet is to be left alone"
+    );
+    desk.close();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_sheds_half_is_not_stormed() {
+    let mut desk = Desk::new(one_span_each);
+    for _ in 0..200 {
+        desk.push(&["a"]).await;
+    }
+    let started = Instant::now();
+    let mut under_way = std::collections::VecDeque::new();
+    let mut attempts = 0;
+    while started.elapsed() < Duration::from_millis(500) {
+        while let Some(sent) = desk.sent() {
+            under_way.push_back(sent);
+        }
+        advance(Duration::from_millis(1)).await;
+        if let Some(sent) = under_way.pop_front() {
+            attempts += 1;
+            desk.answer(&sent, if attempts % 2 == 0 { ok() } else { reset() });
+        }
+    }
+    assert_eq!(
+        attempts, 200,
+        "each was tried once before its wait was over"
+    );
+    assert_eq!(desk.account(), (100, 0, 0, 100));
+    desk.close();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_once_is_not_sent_again() {
     let refused = [
         grpc(Code::Unknown),
