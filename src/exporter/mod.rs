@@ -39,7 +39,7 @@ use crate::{
 };
 use client::Client;
 use delivery::Ending;
-use report::{Report, Totals};
+use report::Report;
 use task::{Orders, Task};
 
 pub use client::{InvalidTls, Lookup, Resolver, check_tls};
@@ -74,19 +74,8 @@ pub struct Exporter {
     context: Context,
     queue: Weak<Queue>,
     orders: watch::Sender<Orders>,
-    ended: watch::Receiver<Option<Summary>>,
+    ended: watch::Receiver<bool>,
     status: status::Shared,
-}
-
-/// What an exporter settled between the order to end and its end, in spans.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Spans that the destination has taken.
-    pub delivered: u64,
-    /// Spans that it would not have.
-    pub rejected: u64,
-    /// Spans lost.
-    pub lost: u64,
 }
 
 impl Exporter {
@@ -102,11 +91,11 @@ impl Exporter {
             client,
             ending: Ending::Never,
         });
-        let (end, ended) = watch::channel(None);
+        let (end, ended) = watch::channel(false);
         let supervised = supervise(queue, followed, context.clone(), status.clone());
         context.tasks.spawn(async move {
-            let summary = supervised.await;
-            end.send_replace(Some(summary));
+            supervised.await;
+            end.send_replace(true);
         });
         Ok(Self {
             name,
@@ -158,16 +147,16 @@ impl Exporter {
 
     /// Whether its task has ended.
     pub fn has_ended(&self) -> bool {
-        self.ended.borrow().is_some()
+        *self.ended.borrow()
     }
 
     /// Sends what it holds until `deadline`, backoffs cut short; what is left then is lost. Nothing is admitted to its
     /// queue any more once it is empty, so call it when all requests are answered.
-    pub async fn drain(&self, deadline: Instant) -> Summary {
+    pub async fn drain(&self, deadline: Instant) {
         self.order(|orders| orders.ending = Ending::Shutdown(deadline));
         let mut ended = self.ended.clone();
-        let ended = ended.wait_for(Option::is_some).await;
-        ended.ok().and_then(|summary| *summary).unwrap_or_default()
+        // Without its task there is no end to wait for.
+        ended.wait_for(|ended| *ended).await.ok();
     }
 
     fn order(&self, change: impl FnOnce(&mut Orders)) {
@@ -202,7 +191,7 @@ async fn supervise(
     orders: watch::Receiver<Orders>,
     context: Context,
     status: status::Shared,
-) -> Summary {
+) {
     loop {
         let options = Arc::clone(&orders.borrow().options);
         let (metrics, on_verdict) = (context.metrics.clone(), context.on_verdict.clone());
@@ -211,10 +200,7 @@ async fn supervise(
         let mut tasks = JoinSet::new();
         tasks.spawn(task.run());
         match tasks.join_next().await {
-            Some(Ok(totals)) => {
-                forget_if_removed(queue, &orders, &context);
-                return totals.into();
-            }
+            Some(Ok(())) => return forget_if_removed(queue, &orders, &context),
             Some(Err(error)) => {
                 tracing::error!(destination = %queue.name(), %error, "exporter failed, starting it again");
                 sleep(RESTART_AFTER).await;
@@ -238,15 +224,5 @@ fn forget_if_removed(queue: Arc<Queue>, orders: &watch::Receiver<Orders>, contex
     };
     if removed && !came_back() {
         context.metrics.destination_removed(&name);
-    }
-}
-
-impl From<Totals> for Summary {
-    fn from(totals: Totals) -> Self {
-        Self {
-            delivered: totals.delivered,
-            rejected: totals.rejected,
-            lost: totals.lost,
-        }
     }
 }

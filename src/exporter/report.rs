@@ -29,30 +29,10 @@ pub(super) struct Report {
     metrics: Metrics,
     on_verdict: Option<OnVerdict>,
     status: Shared,
-    totals: Totals,
     up_and_down: LogLimit,
     errors: LogLimit,
     losses: LogLimit,
     partial: LogLimit,
-}
-
-/// Spans that were settled so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) delivered: u64,
-    pub(super) rejected: u64,
-    pub(super) lost: u64,
-}
-
-impl Totals {
-    /// What was settled since `earlier`.
-    pub(super) fn since(self, earlier: Self) -> Self {
-        Self {
-            delivered: self.delivered - earlier.delivered,
-            rejected: self.rejected - earlier.rejected,
-            lost: self.lost - earlier.lost,
-        }
-    }
 }
 
 impl Report {
@@ -69,7 +49,6 @@ impl Report {
             metrics,
             on_verdict,
             status,
-            totals: Totals::default(),
             up_and_down: limit(),
             errors: limit(),
             losses: limit(),
@@ -84,26 +63,19 @@ impl Report {
         status.required = options.queue.required;
     }
 
-    /// Spans settled so far.
-    pub(super) fn totals(&self) -> Totals {
-        self.totals
-    }
-
     /// A message goes out for the first time.
     pub(super) fn sent(&self, spans: u64, bytes: usize) {
         self.metrics.sent(&self.name, spans, bytes);
     }
 
     /// The destination has a parcel, but for `rejected` of its spans.
-    pub(super) fn delivered(&mut self, mut parcel: Parcel, rejected: u64, now: Instant) {
+    pub(super) fn delivered(&self, mut parcel: Parcel, rejected: u64, now: Instant) {
         let word = if rejected > 0 {
             "delivered in part"
         } else {
             "delivered"
         };
         self.tell(parcel.sample(), word);
-        self.totals.rejected += rejected;
-        self.totals.delivered += parcel.spans - rejected;
         parcel.settle_part(Fate::RejectedByDestination, rejected);
         let delay = now.saturating_duration_since(parcel.accepted_at());
         parcel.settle(Fate::Exported);
@@ -121,15 +93,8 @@ impl Report {
     }
 
     /// The destination will not have `spans` of a parcel.
-    pub(super) fn rejected(
-        &mut self,
-        parcel: &mut Parcel,
-        spans: u64,
-        answer: &Answer,
-        now: Instant,
-    ) {
+    pub(super) fn rejected(&self, parcel: &mut Parcel, spans: u64, answer: &Answer, now: Instant) {
         self.tell(parcel.sample(), &format!("rejected: {answer}"));
-        self.totals.rejected += spans;
         parcel.settle_part(Fate::RejectedByDestination, spans);
         if let Some(suppressed) = self.losses.pass(now) {
             tracing::warn!(destination = %self.name, spans, %answer, suppressed,
@@ -138,7 +103,7 @@ impl Report {
     }
 
     /// A parcel is lost.
-    pub(super) fn lost(&mut self, parcel: Parcel, loss: Loss, now: Instant) {
+    pub(super) fn lost(&self, parcel: Parcel, loss: Loss, now: Instant) {
         self.tell(parcel.sample(), &format!("lost: {}", loss.label()));
         let spans = parcel.spans;
         parcel.settle(Fate::Lost(loss));
@@ -146,11 +111,10 @@ impl Report {
     }
 
     /// Spans that were settled as lost.
-    pub(super) fn count_lost(&mut self, spans: u64, loss: Loss, now: Instant) {
+    pub(super) fn count_lost(&self, spans: u64, loss: Loss, now: Instant) {
         if spans == 0 {
             return;
         }
-        self.totals.lost += spans;
         if let Some(suppressed) = self.losses.pass(now) {
             tracing::warn!(destination = %self.name, spans, reason = loss.label(), suppressed,
                 "spans lost");
@@ -213,7 +177,6 @@ impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Report")
             .field("name", &self.name)
-            .field("totals", &self.totals)
             .finish_non_exhaustive()
     }
 }

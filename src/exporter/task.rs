@@ -16,7 +16,7 @@ use super::{
     client::Client,
     delivery::{Attempt, Delivery, Ending, FlightId, Next},
     outcome::Outcome,
-    report::{Report, Totals},
+    report::Report,
 };
 use crate::{
     metrics::Loss,
@@ -56,8 +56,6 @@ pub(super) struct Task {
     flights: HashMap<task::Id, FlightId>,
     closed: bool,
     ownerless: bool,
-    /// What had been settled when the end was ordered.
-    before_end: Totals,
 }
 
 impl Task {
@@ -78,12 +76,11 @@ impl Task {
             flights: HashMap::new(),
             closed: false,
             ownerless: false,
-            before_end: Totals::default(),
         }
     }
 
-    /// Works until the end that was ordered; returns what was settled since then.
-    pub(super) async fn run(mut self) -> Totals {
+    /// Works until the end that was ordered.
+    pub(super) async fn run(mut self) {
         loop {
             let now = Instant::now();
             if let Some(loss) = self.delivery.ended(now) {
@@ -98,7 +95,6 @@ impl Task {
             let event = self.event(wake_at).await;
             self.handle(event, Instant::now());
         }
-        self.delivery.report().totals().since(self.before_end)
     }
 
     /// Takes parcels in and sends what may be sent, until only time or an answer can change anything.
@@ -168,7 +164,6 @@ impl Task {
             self.delivery.reconfigure(Arc::clone(&orders.options), now);
         }
         if orders.ending != self.current.ending {
-            self.before_end = self.delivery.report().totals();
             self.delivery.end(orders.ending, now);
         }
         self.current = orders;

@@ -160,6 +160,17 @@ pub struct DestinationTotals {
     pub held: u64,
 }
 
+/// What all destinations settled in a while, in spans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Spans that destinations have taken.
+    pub delivered: u64,
+    /// Spans that they would not have.
+    pub rejected: u64,
+    /// Spans lost.
+    pub lost: u64,
+}
+
 // === impl Ledger ===
 
 impl Ledger {
@@ -283,6 +294,26 @@ impl Totals {
             .iter()
             .find_map(|(name, account)| account.imbalance(name))
     }
+
+    /// What was settled since `earlier`.
+    pub fn settled_since(&self, earlier: &Self) -> Settled {
+        let (now, before) = (self.settled(), earlier.settled());
+        Settled {
+            delivered: now.delivered - before.delivered,
+            rejected: now.rejected - before.rejected,
+            lost: now.lost - before.lost,
+        }
+    }
+
+    fn settled(&self) -> Settled {
+        let mut settled = Settled::default();
+        for account in self.destinations.values() {
+            settled.delivered += account.exported;
+            settled.rejected += account.rejected_by_destination;
+            settled.lost += account.lost_total();
+        }
+        settled
+    }
 }
 
 impl DestinationTotals {
@@ -328,6 +359,30 @@ mod tests {
             (13, 9, 3)
         );
         assert_eq!(totals.destinations[&jaeger].held, 1);
+    }
+
+    #[test]
+    fn what_was_settled_in_a_while_is_told_of_all_destinations() {
+        let ledger = Ledger::default();
+        let [jaeger, tempo]: [Arc<str>; 2] = ["jaeger".into(), "tempo".into()];
+        let tally = Tally {
+            received: 10,
+            forwarded: 10,
+            ..Tally::default()
+        };
+        ledger.accept(Transport::Grpc, tally, [&jaeger, &tempo]);
+        ledger.settle(&jaeger, Fate::Lost(Loss::Expired), 4);
+        let before = ledger.totals();
+        ledger.settle(&jaeger, Fate::Exported, 5);
+        ledger.settle(&jaeger, Fate::Lost(Loss::Shutdown), 1);
+        ledger.settle(&tempo, Fate::RejectedByDestination, 3);
+        ledger.settle(&tempo, Fate::Lost(Loss::Expired), 2);
+        let expected = Settled {
+            delivered: 5,
+            rejected: 3,
+            lost: 3,
+        };
+        assert_eq!(ledger.totals().settled_since(&before), expected);
     }
 
     #[test]

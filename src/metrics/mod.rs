@@ -26,7 +26,7 @@ use std::{
 use tokio::time::Instant;
 
 pub use ledger::{
-    DestinationTotals, Fate, Ledger, Loss, Tally, Totals, Transport, TransportTotals,
+    DestinationTotals, Fate, Ledger, Loss, Settled, Tally, Totals, Transport, TransportTotals,
 };
 pub use log_limit::LogLimit;
 pub use names::{CollectorNames, Kind, Name, names};

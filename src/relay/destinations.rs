@@ -13,7 +13,8 @@ use tokio::{
 use super::BindError;
 use crate::{
     config::Config,
-    exporter::{Context, DestinationStatus, Exporter, Options, Summary},
+    exporter::{Context, DestinationStatus, Exporter, Options},
+    metrics::Settled,
     queue::{self, Queue},
     store::{self, Store},
 };
@@ -79,14 +80,20 @@ impl Destinations {
     /// What is told about each, those that drain after their removal included.
     pub(super) fn statuses(&self) -> Vec<DestinationStatus> {
         let working = self.lock();
-        let exporters = working.exporters.values().chain(&working.removed);
+        let draining = working
+            .removed
+            .iter()
+            .filter(|removed| !removed.has_ended());
+        let exporters = working.exporters.values().chain(draining);
         let mut statuses: Vec<_> = exporters.map(Exporter::status).collect();
         statuses.extend(working.store.as_ref().map(StoreDestination::status));
         statuses
     }
 
-    /// Sends what all of them hold until `deadline`; none ends early because another failed.
-    pub(super) async fn drain(&self, deadline: Instant) -> Summary {
+    /// Sends what all of them hold until `deadline`; none ends early because another failed. Returns what became of it.
+    pub(super) async fn drain(&self, deadline: Instant) -> Settled {
+        let ledger = self.context.metrics.ledger();
+        let before = ledger.totals();
         let working = std::mem::take(&mut *self.lock());
         let mut draining = JoinSet::new();
         for exporter in working.exporters.into_values().chain(working.removed) {
@@ -95,14 +102,8 @@ impl Destinations {
         if let Some(store) = working.store {
             store.drain(deadline).await;
         }
-        let mut drained = Summary::default();
-        while let Some(summary) = draining.join_next().await {
-            let summary = summary.unwrap_or_default();
-            drained.delivered += summary.delivered;
-            drained.rejected += summary.rejected;
-            drained.lost += summary.lost;
-        }
-        drained
+        while draining.join_next().await.is_some() {}
+        ledger.totals().settled_since(&before)
     }
 
     fn store_destination(&self, config: &Config) -> StoreDestination {

@@ -31,8 +31,8 @@ use self::{
 use crate::{
     budget::Budget,
     config::Config,
-    exporter::{self, Resolver, Summary},
-    metrics::{self, Metrics, Totals},
+    exporter::{self, Resolver},
+    metrics::{self, Metrics, Settled, Totals},
     pipeline::{Pipeline, Stages},
     processor::Snapshot,
     queue::Queues,
@@ -77,8 +77,8 @@ struct Shared {
 pub struct Ended {
     /// The books at the end.
     pub totals: Totals,
-    /// What became of what the destinations held, between the order to stop and the end.
-    pub drained: Summary,
+    /// What became of what the destinations held when the last request was answered.
+    pub drained: Settled,
 }
 
 // === impl Relay ===

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+use tonic::Code;
 
 use crate::{
+    PATIENCE,
     calls::{document, reload, sample, send},
     support::{
-        fake_backend::FakeBackend,
+        fake_backend::{Answer, FakeBackend},
         generate,
         relay_under_test::{RelayUnderTest, Setup},
     },
@@ -124,6 +126,31 @@ async fn destinations_come_change_and_go() {
         (account.forwarded, account.exported)
     };
     assert_eq!((account("jaeger"), account("added")), ((30, 30), (10, 10)));
+}
+
+/// Until the next reload it was still shown, and what it had lost counted as lost while stopping: exit code 1.
+#[tokio::test]
+async fn a_removed_destination_that_has_drained_is_no_part_of_the_end() {
+    let (gone, stays) = (FakeBackend::start().await, FakeBackend::start().await);
+    gone.answer(Answer::Grpc(Code::Unavailable, None));
+    let destination = |name: &str, backend: &FakeBackend| {
+        let endpoint = backend.endpoint();
+        format!("  {name}: {{ endpoint: {endpoint}, retry: {{ give_up_after: 100ms }} }}\n")
+    };
+    let (gone, stays) = (destination("gone", &gone), destination("stays", &stays));
+    let with = |destinations: &str| Setup::quick().settings(destinations);
+    let relay = with(&format!("destinations:\n{gone}{stays}")).start();
+    kept(&relay).await;
+    relay.write_config(&with(&format!("destinations:\n{stays}")));
+    assert_eq!(reload(&relay).await.0, 200);
+
+    let shown = async {
+        while document(&relay, "/api/v1/destinations").await["destinations"][1].is_object() {}
+    };
+    timeout(PATIENCE, shown).await.expect("only one is shown");
+    let ended = relay.stop().await;
+    assert_eq!(ended.totals.destinations["gone"].lost_total(), 10);
+    assert_eq!(ended.drained.lost, 0);
 }
 
 #[tokio::test]

@@ -211,9 +211,9 @@ impl Delivery {
         accepted_at.checked_add(self.options.retry.give_up_after?)
     }
 
-    /// The report, which also counts.
-    pub(super) fn report(&mut self) -> &mut Report {
-        &mut self.report
+    /// The report.
+    pub(super) fn report(&self) -> &Report {
+        &self.report
     }
 
     fn launch(&mut self, message: Message, probe: bool, now: Instant) -> Attempt {
