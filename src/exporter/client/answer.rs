@@ -17,6 +17,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::StatusExt;
 
@@ -70,18 +71,19 @@ pub(super) async fn read_grpc(response: Response<Incoming>) -> Outcome {
     }
 }
 
-/// Reads the answer of an OTLP/HTTP server. The status is the verdict, whatever the body says.
-pub(super) async fn read_http(response: Response<Incoming>) -> Outcome {
+/// Reads the answer of an OTLP/HTTP server. The status is the verdict, whatever the body says, and also when it has not
+/// come by the deadline.
+pub(super) async fn read_http(response: Response<Incoming>, deadline: Instant) -> Outcome {
     let (head, body) = response.into_parts();
     let status = head.status.as_u16();
     let class = Class::of_http(status);
     let is_protobuf = content_type_is_protobuf(&head.headers);
-    let body = match collect(body).await {
-        Body::Whole(body, _) => {
+    let body = match timeout_at(deadline, collect(body)).await {
+        Ok(Body::Whole(body, _)) => {
             let encoding = head.headers.get(CONTENT_ENCODING);
             decompress(body, encoding.map(http::HeaderValue::as_bytes))
         }
-        Body::TooLong | Body::Broken(_) => None,
+        Ok(Body::TooLong | Body::Broken(_)) | Err(_) => None,
     };
     if class == Class::Delivered {
         return match body {

@@ -22,7 +22,7 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE, TE, USER_AGENT},
     uri::PathAndQuery,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 pub use resolver::{Lookup, Resolver};
@@ -68,10 +68,7 @@ impl Client {
     /// Sends one message, and waits for the answer at most this long, connecting included.
     pub(super) async fn send(&self, segments: Vec<Bytes>, within: Duration) -> Outcome {
         let connection = self.connection();
-        let exchange = self.exchange(&connection, segments, within);
-        let outcome = timeout(within, exchange)
-            .await
-            .unwrap_or_else(|_elapsed| Outcome::timeout(within));
+        let outcome = self.exchange(&connection, segments, within).await;
         if outcome.is_timeout() {
             self.replace(&connection);
         }
@@ -95,11 +92,16 @@ impl Client {
                 .headers_mut()
                 .insert("grpc-timeout", grpc_timeout(within));
         }
-        match connection.send(request).await {
-            Ok(response) if self.protocol == Protocol::Grpc => answer::read_grpc(response).await,
-            Ok(response) => answer::read_http(response).await,
-            Err(error) => Outcome::transport(&describe(&error)),
-        }
+        let deadline = Instant::now() + within;
+        let answer = match timeout_at(deadline, connection.send(request)).await {
+            Ok(Ok(response)) if self.protocol == Protocol::Grpc => {
+                timeout_at(deadline, answer::read_grpc(response)).await
+            }
+            Ok(Ok(response)) => Ok(answer::read_http(response, deadline).await),
+            Ok(Err(error)) => Ok(Outcome::transport(&describe(&error))),
+            Err(elapsed) => Err(elapsed),
+        };
+        answer.unwrap_or_else(|_elapsed| Outcome::timeout(within))
     }
 
     fn connection(&self) -> Arc<Connection> {

@@ -224,6 +224,23 @@ async fn a_2xx_is_a_success_whatever_its_body() {
 }
 
 #[tokio::test]
+async fn the_status_is_the_verdict_also_when_its_body_never_comes() {
+    for (status, expected, attempts) in [(200, (1, 0), 1), (500, (0, 1), 1), (400, (0, 1), 2)] {
+        let backend = FakeBackend::start().await;
+        let mut options = quick(&backend, Protocol::Http);
+        options.timeout = Duration::from_millis(200);
+        let rig = Rig::start(options);
+        backend.answer(Answer::HeadOnly(status));
+        rig.push(&["a"]).await;
+        let account = rig.settled().await;
+        let both = (account.exported, account.rejected_by_destination);
+        assert_eq!(both, expected, "{status}");
+        assert_eq!(backend.received().len(), attempts, "{status}");
+        rig.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn an_endless_grpc_answer_is_cut_and_not_asked_for_again() {
     let (rig, backend) = rig_and_backend(Protocol::Grpc).await;
     backend.script([Answer::Endless]);

@@ -53,6 +53,11 @@ pub(super) async fn write(
         Answer::Reset(reason) => Err(Fault::Reset(reason.into())),
         Answer::Mute => std::future::pending().await,
         Answer::Endless => Ok(Response::new(Endless.boxed())),
+        Answer::HeadOnly(status) => {
+            let mut response = Response::new(Silent.boxed());
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            Ok(response)
+        }
     }
 }
 
@@ -125,5 +130,20 @@ impl http_body::Body for Endless {
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
         let zeros = Bytes::from_static(&[0; 16 * 1024]);
         Poll::Ready(Some(Ok(http_body::Frame::data(zeros))))
+    }
+}
+
+/// A body that never comes.
+struct Silent;
+
+impl http_body::Body for Silent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        Poll::Pending
     }
 }

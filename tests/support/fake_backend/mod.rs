@@ -62,6 +62,8 @@ pub enum Answer {
     Mute,
     /// A success whose body never ends.
     Endless,
+    /// An HTTP status whose body never comes.
+    HeadOnly(u16),
 }
 
 /// One request as it came.
