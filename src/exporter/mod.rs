@@ -26,16 +26,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::watch,
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     metrics::Metrics,
-    queue::{Queue, Queues},
+    queue::{Queue, Queues, supervise},
 };
 use client::Client;
 use delivery::Ending;
@@ -50,8 +46,6 @@ pub use status::{DestinationStatus, Down, LastError};
 
 /// A destination that was removed from the configuration has this long to take what its queue holds.
 pub const REMOVAL_MAX: Duration = Duration::from_secs(60);
-/// After a fault of the relay in an exporter's task it is started again this much later.
-const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 /// What all exporters share.
 #[derive(Clone)]
@@ -92,7 +86,12 @@ impl Exporter {
             ending: Ending::Never,
         });
         let (end, ended) = watch::channel(false);
-        let supervised = supervise(queue, followed, context.clone(), status.clone());
+        let (shared, written) = (context.clone(), status.clone());
+        let supervised = supervise(Arc::clone(&name), move || {
+            let options = Arc::clone(&followed.borrow().options);
+            let report = Report::new(&options, &shared, written.clone());
+            Task::new(Arc::clone(&queue), followed.clone(), report).run()
+        });
         context.tasks.spawn(async move {
             supervised.await;
             end.send_replace(true);
@@ -182,47 +181,4 @@ fn client(options: &Options, context: &Context) -> Result<Arc<Client>, InvalidTl
     let resolver = context.resolver.clone();
     let client = Client::new(options, resolver, context.tasks.clone())?;
     Ok(Arc::new(client))
-}
-
-/// Runs the task, and starts it again if a fault of the relay ended it: a destination never stops silently. What it held
-/// then is booked as lost.
-async fn supervise(
-    queue: Arc<Queue>,
-    orders: watch::Receiver<Orders>,
-    context: Context,
-    status: status::Shared,
-) {
-    loop {
-        let options = Arc::clone(&orders.borrow().options);
-        let (metrics, on_verdict) = (context.metrics.clone(), context.on_verdict.clone());
-        let report = Report::new(&options, metrics, on_verdict, status.clone());
-        let task = Task::new(Arc::clone(&queue), orders.clone(), report);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(task.run());
-        match tasks.join_next().await {
-            Some(Ok(())) => return forget_if_removed(queue, &orders, &context),
-            Some(Err(error)) => {
-                tracing::error!(destination = %queue.name(), %error, "exporter failed, starting it again");
-                sleep(RESTART_AFTER).await;
-            }
-            None => unreachable!("one task was spawned"),
-        }
-    }
-}
-
-/// The gauge of a removed destination goes with its queue, unless the name has come back meanwhile.
-fn forget_if_removed(queue: Arc<Queue>, orders: &watch::Receiver<Orders>, context: &Context) {
-    let name = Arc::clone(queue.name());
-    drop(queue);
-    let removed = matches!(orders.borrow().ending, Ending::Never | Ending::Removed(_));
-    let came_back = || {
-        context
-            .queues
-            .gauges()
-            .iter()
-            .any(|(open, _)| *open == name)
-    };
-    if removed && !came_back() {
-        context.metrics.destination_removed(&name);
-    }
 }

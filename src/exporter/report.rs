@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Options,
+    Context, Options,
     outcome::{Answer, printable},
     status::{DestinationStatus, Down, LastError, Shared},
 };
@@ -36,18 +36,19 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(
-        options: &Options,
-        metrics: Metrics,
-        on_verdict: Option<OnVerdict>,
-        status: Shared,
-    ) -> Self {
-        metrics.destination_up(&options.name, true);
+    /// Nothing is known yet: what `status` said of an earlier life of the task is out of date.
+    pub(super) fn new(options: &Options, context: &Context, status: Shared) -> Self {
+        context.metrics.destination_unknown(&options.name);
+        {
+            let mut status = status.lock();
+            status.down = None;
+            status.learned_bytes_max = None;
+        }
         let limit = || LogLimit::new(LOG_LINES, LOG_PERIOD);
         Self {
             name: Arc::clone(&options.name),
-            metrics,
-            on_verdict,
+            metrics: context.metrics.clone(),
+            on_verdict: context.on_verdict.clone(),
             status,
             up_and_down: limit(),
             errors: limit(),
@@ -143,9 +144,13 @@ impl Report {
         self.status.lock().down = Some(Down { reason, since });
     }
 
+    /// The destination answers, which nobody knew before the first time.
+    pub(super) fn answers(&self) {
+        self.metrics.destination_up(&self.name, true);
+    }
+
     /// The destination counts as up again.
     pub(super) fn up(&self, since: Instant, now: Instant) {
-        self.metrics.destination_up(&self.name, true);
         self.status.lock().down = None;
         if let Some(suppressed) = self.up_and_down.pass(now) {
             let down_for = now.saturating_duration_since(since);

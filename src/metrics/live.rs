@@ -120,7 +120,7 @@ impl Live {
     }
 
     /// Says no longer whether a destination is up.
-    pub(super) fn forget(&self, destination: &str) {
+    pub(super) fn destination_unknown(&self, destination: &str) {
         self.destination(destination)
             .known
             .store(false, Ordering::Relaxed);

@@ -152,14 +152,14 @@ impl Metrics {
         self.inner.live.delivered(destination, delay.as_secs_f64());
     }
 
-    /// Says whether a destination answers.
+    /// Says whether a destination answers. Shown while it has a queue.
     pub fn destination_up(&self, destination: &str, up: bool) {
         self.inner.live.destination_up(destination, up);
     }
 
-    /// Says no longer whether a destination answers: it was removed. Its counters stay.
-    pub fn destination_removed(&self, destination: &str) {
-        self.inner.live.forget(destination);
+    /// Says no longer whether a destination answers: nobody knows yet.
+    pub fn destination_unknown(&self, destination: &str) {
+        self.inner.live.destination_unknown(destination);
     }
 
     /// Says that a new configuration is in force.

@@ -79,7 +79,14 @@ impl Scrape<'_> {
             policy(page, rule, *hits);
         }
         for (name, up) in &self.destinations {
-            page.set_gauge(&own::DESTINATION_UP, &[name], u64::from(*up));
+            // Without a queue it was removed, and is neither.
+            if levels
+                .queues
+                .iter()
+                .any(|queue| *queue.destination == **name)
+            {
+                page.set_gauge(&own::DESTINATION_UP, &[name], u64::from(*up));
+            }
         }
         self.configuration(page);
         levels.write(page);

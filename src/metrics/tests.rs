@@ -359,7 +359,6 @@ fn a_removed_destination_is_neither_up_nor_down_and_its_queue_is_gone() {
         r#"otlp_relay_destination_up{destination="jaeger"}"#,
         0.0,
     );
-    metrics.destination_removed("jaeger");
     let after = parse(&metrics.render(&Levels::default()));
     assert!(!after.contains_key("otlp_relay_destination_up"));
     assert!(!after.contains_key("otlp_relay_queue_bytes"));

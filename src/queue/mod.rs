@@ -9,6 +9,7 @@ mod batcher;
 pub(crate) mod fixtures;
 mod parcel;
 mod queues;
+mod supervise;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use crate::budget::Permit;
 pub use batcher::{Batch, Batcher, Limits, cut};
 pub use parcel::Parcel;
 pub use queues::{Full, Queue, Queues, Ready};
+pub use supervise::supervise;
 
 /// Bytes accounted for each payload beside those it pins: its own structures in every queue and the task that carries it.
 /// Chosen by eye, above what they measure, so that a queue of tiny payloads stays bounded too.

@@ -280,6 +280,7 @@ impl Delivery {
     }
 
     fn up(&mut self, probe: bool, now: Instant) {
+        self.report.answers();
         let Some(since) = self.health.up() else {
             return;
         };

@@ -5,7 +5,7 @@ use tonic::Code;
 use super::*;
 use std::sync::Mutex;
 
-use crate::metrics::Loss;
+use crate::metrics::{Levels, Loss, QueueLevel};
 
 #[tokio::test]
 async fn a_new_endpoint_and_new_limits_apply_to_what_is_queued() {
@@ -70,9 +70,47 @@ async fn a_removed_destination_takes_what_it_holds_and_ends() {
     let account = rig.account();
     assert_eq!((account.exported, account.held), (1, 0));
     assert!(rig.queues.gauges().is_empty(), "its queue is gone");
-    let page = rig.metrics.render(&crate::metrics::Levels::default());
-    assert!(!page.contains("otlp_relay_destination_up{"), "{page}");
+    assert_eq!(shown_up(&rig), None);
     rig.finish().await;
+}
+
+/// What the metrics say of whether it is up.
+fn shown_up(rig: &Rig) -> Option<String> {
+    let queues = rig.queues.gauges().into_iter().map(|(name, _)| QueueLevel {
+        destination: name,
+        payloads: 0,
+        payloads_max: 0,
+        spans: 0,
+        bytes: 0,
+        bytes_max: 0,
+    });
+    let page = rig.metrics.render(&Levels {
+        queues: queues.collect(),
+        ..Levels::default()
+    });
+    let series = "otlp_relay_destination_up{destination=\"jaeger\"} ";
+    let value = page.lines().find_map(|line| line.strip_prefix(series))?;
+    Some(value.to_owned())
+}
+
+#[tokio::test]
+async fn whether_it_is_up_is_unknown_until_something_came_back() {
+    for (answer, shown) in [
+        (Answer::Take, "1"),
+        (Answer::Grpc(Code::Unknown, None), "1"),
+        (Answer::Grpc(Code::Unavailable, None), "0"),
+        (Answer::Grpc(Code::NotFound, None), "0"),
+    ] {
+        let backend = FakeBackend::start().await;
+        backend.answer(answer);
+        let rig = Rig::start(quick(&backend, Protocol::Grpc));
+        assert_eq!(shown_up(&rig), None);
+        rig.push(&["a"]).await;
+        eventually("something came back", || shown_up(&rig).is_some()).await;
+        eventually("it shows", || shown_up(&rig).as_deref() == Some(shown)).await;
+        backend.answer(Answer::Take);
+        rig.finish().await;
+    }
 }
 
 #[tokio::test]
@@ -170,66 +208,48 @@ async fn the_trace_store_hears_what_became_of_its_samples() {
     backend.script([Answer::Grpc(Code::Unknown, None)]);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&heard);
-    let metrics = Metrics::default();
-    let queues = Queues::new(metrics.ledger().clone());
-    let context = Context {
-        queues: queues.clone(),
-        metrics,
-        resolver: Resolver::System,
-        tasks: TaskTracker::new(),
-        on_verdict: Some(Arc::new(move |sample, name: &Arc<str>, word: &str| {
+    let rig = Rig::start_telling(
+        quick(&backend, Protocol::Grpc),
+        move |sample, name, word| {
             told.lock().unwrap().push(format!("{sample} {name} {word}"));
-        })),
-    };
-    let exporter = Exporter::spawn(quick(&backend, Protocol::Grpc), context).unwrap();
-    let budget = budget();
+        },
+    );
     for sample in [Some(1), None, Some(2)] {
-        let mut payload = payload(&budget, &["a"]);
-        payload.sample = sample;
-        let deadline = Instant::now() + PATIENCE;
-        queues
-            .admit(Transport::Grpc, tally(1), Some(payload), deadline)
-            .await
-            .unwrap();
-        eventually("it is settled", || queues.gauges()[0].1.payloads == 0).await;
+        rig.push_sampled(sample).await;
+        rig.settled().await;
     }
     let expected = [
         "1 jaeger rejected: UNKNOWN: as scripted",
         "2 jaeger delivered",
     ];
     assert_eq!(*heard.lock().unwrap(), expected);
-    exporter.drain(Instant::now() + PATIENCE).await;
+    rig.finish().await;
 }
 
 #[tokio::test]
 async fn a_fault_in_the_task_costs_what_it_held_and_is_started_again() {
     let backend = FakeBackend::start().await;
-    let metrics = Metrics::default();
-    let queues = Queues::new(metrics.ledger().clone());
-    let context = Context {
-        queues: queues.clone(),
-        metrics: metrics.clone(),
-        resolver: Resolver::System,
-        tasks: TaskTracker::new(),
-        on_verdict: Some(Arc::new(|_, _: &Arc<str>, _: &str| {
-            panic!("a fault, on purpose")
-        })),
-    };
-    let exporter = Exporter::spawn(quick(&backend, Protocol::Grpc), context).unwrap();
-    let budget = budget();
+    let fault = |_, _: &Arc<str>, _: &str| panic!("a fault, on purpose");
+    let rig = Rig::start_telling(quick(&backend, Protocol::Grpc), fault);
     for sample in [Some(1), None] {
-        let mut payload = payload(&budget, &["a"]);
-        payload.sample = sample;
-        let deadline = Instant::now() + PATIENCE;
-        queues
-            .admit(Transport::Grpc, tally(1), Some(payload), deadline)
-            .await
-            .unwrap();
-        eventually("it is settled", || queues.gauges()[0].1.payloads == 0).await;
+        rig.push_sampled(sample).await;
+        rig.settled().await;
     }
-    exporter.drain(Instant::now() + PATIENCE).await;
-    let totals = metrics.ledger().totals();
-    assert_eq!(totals.imbalance(), None);
-    let account = &totals.destinations["jaeger"];
+    let account = rig.finish().await;
     assert_eq!((account.exported, account.lost[&Loss::Internal]), (1, 1));
+}
+
+#[tokio::test]
+async fn after_a_fault_nothing_is_told_of_the_task_that_failed() {
+    let backend = FakeBackend::start().await;
+    backend.answer(Answer::Grpc(Code::Unavailable, None));
+    let mut options = quick(&backend, Protocol::Grpc);
+    options.retry.give_up_after = Some(Duration::from_millis(100));
+    let rig = Rig::start_telling(options, |_, _, _| panic!("a fault, on purpose"));
+    rig.push_sampled(Some(1)).await;
+    eventually("it is down", || rig.exporter.status().down.is_some()).await;
+    let account = rig.settled().await;
+    assert_eq!(account.lost_total(), 1);
+    eventually("it starts anew", || rig.exporter.status().down.is_none()).await;
+    rig.finish().await;
 }

@@ -11,7 +11,10 @@ mod tls;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use super::*;
 use crate::{
@@ -84,6 +87,18 @@ impl Rig {
     }
 
     fn start_with(options: Options, resolver: Resolver) -> Self {
+        Self::start_in(options, resolver, None)
+    }
+
+    /// One whose trace store does this when it is told of an answer.
+    fn start_telling(
+        options: Options,
+        on_verdict: impl Fn(u64, &Arc<str>, &str) + Send + Sync + 'static,
+    ) -> Self {
+        Self::start_in(options, Resolver::System, Some(Arc::new(on_verdict)))
+    }
+
+    fn start_in(options: Options, resolver: Resolver, on_verdict: Option<OnVerdict>) -> Self {
         let metrics = Metrics::default();
         let queues = Queues::new(metrics.ledger().clone());
         let tasks = TaskTracker::new();
@@ -92,7 +107,7 @@ impl Rig {
             metrics: metrics.clone(),
             resolver,
             tasks: tasks.clone(),
-            on_verdict: None,
+            on_verdict,
         };
         Self {
             exporter: Exporter::spawn(options, context).unwrap(),
@@ -106,6 +121,13 @@ impl Rig {
     /// One request with these spans comes in.
     async fn push(&self, names: &[&str]) {
         self.push_payload(payload(&self.budget, names)).await;
+    }
+
+    /// One request of one span comes in, of which the trace store may have a sample.
+    async fn push_sampled(&self, sample: Option<u64>) {
+        let mut payload = payload(&self.budget, &["a"]);
+        payload.sample = sample;
+        self.push_payload(payload).await;
     }
 
     /// One encoded request comes in.

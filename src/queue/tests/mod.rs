@@ -3,7 +3,13 @@
 mod batcher;
 mod order;
 
-use std::{future::Future, pin::pin, task::Poll, time::Duration};
+use std::{
+    future::Future,
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
+    task::Poll,
+    time::Duration,
+};
 
 use futures_poll::poll_once;
 use tokio::time::{Instant, advance};
@@ -317,6 +323,18 @@ async fn a_parcel_without_a_fate_is_noticed() {
     let totals = house.ledger.totals();
     assert_eq!(totals.destinations["jaeger"].lost[&Loss::Internal], 2);
     house.assert_balanced(0, "jaeger");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_fails_is_started_again_until_it_ends_by_itself() {
+    let starts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&starts);
+    let task = move || {
+        let start = counted.fetch_add(1, Ordering::Relaxed);
+        async move { assert!(start == 2, "a fault, on purpose") }
+    };
+    supervise("jaeger".into(), task).await;
+    assert_eq!(starts.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]
