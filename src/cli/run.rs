@@ -95,7 +95,8 @@ fn announce(addresses: Addresses, file: Option<&Path>) {
     }
 }
 
-/// The last line: what was delivered and what was lost. Exit code 1 when something was lost.
+/// The last line: what was delivered and what was lost. Exit code 1 when something was lost while stopping, or has no
+/// fate.
 pub(super) fn farewell(ended: &Ended) -> ExitCode {
     let Totals {
         received,
@@ -106,12 +107,9 @@ pub(super) fn farewell(ended: &Ended) -> ExitCode {
         forwarded,
         ..
     } = ended.totals;
-    let lost: u64 = ended
-        .totals
-        .destinations
-        .values()
-        .map(DestinationTotals::lost_total)
-        .sum();
+    let accounts = || ended.totals.destinations.values();
+    let lost: u64 = accounts().map(DestinationTotals::lost_total).sum();
+    let held: u64 = accounts().map(|account| account.held).sum();
     let drained = ended.drained;
     tracing::info!(
         received,
@@ -121,6 +119,7 @@ pub(super) fn farewell(ended: &Ended) -> ExitCode {
         sampled_out,
         forwarded,
         lost,
+        held,
         delivered_while_stopping = drained.delivered,
         lost_while_stopping = drained.lost,
         "otlp-relay stopped"
@@ -131,9 +130,41 @@ pub(super) fn farewell(ended: &Ended) -> ExitCode {
             "the ledger does not balance: a fault of the relay"
         );
     }
-    if drained.lost > 0 {
+    if drained.lost > 0 || held > 0 {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{Ledger, Settled, Tally, Transport};
+
+    #[test]
+    fn whatever_is_not_delivered_at_the_end_is_told_by_the_exit_code() {
+        let held = |spans| {
+            let ledger = Ledger::default();
+            let tally = Tally {
+                received: spans,
+                forwarded: spans,
+                ..Tally::default()
+            };
+            ledger.accept(Transport::Grpc, tally, [&"jaeger".into()]);
+            ledger.totals()
+        };
+        for (totals, lost, expected) in [
+            (held(0), 0, ExitCode::SUCCESS),
+            (held(0), 1, ExitCode::FAILURE),
+            (held(1), 0, ExitCode::FAILURE),
+        ] {
+            let drained = Settled {
+                lost,
+                ..Settled::default()
+            };
+            let code = farewell(&Ended { totals, drained });
+            assert_eq!(format!("{code:?}"), format!("{expected:?}"));
+        }
     }
 }

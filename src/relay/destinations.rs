@@ -5,17 +5,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use tokio::{
-    task::{JoinHandle, JoinSet},
-    time::{Instant, timeout_at},
-};
+use tokio::{task::JoinSet, time::Instant};
 
 use super::BindError;
 use crate::{
     config::Config,
     exporter::{Context, DestinationStatus, Exporter, Options},
     metrics::Settled,
-    queue::{self, Queue},
+    queue,
     store::{self, Store},
 };
 
@@ -32,14 +29,7 @@ struct Working {
     exporters: BTreeMap<Arc<str>, Exporter>,
     removed: Vec<Exporter>,
     /// The embedded store, while nothing else is configured.
-    store: Option<StoreDestination>,
-}
-
-/// The embedded store as a destination. Dropped, its queue closes, and its task ends after the last parcel.
-#[derive(Debug)]
-struct StoreDestination {
-    queue: Arc<Queue>,
-    consuming: JoinHandle<()>,
+    store: Option<store::Destination>,
 }
 
 // === impl Destinations ===
@@ -86,7 +76,7 @@ impl Destinations {
             .filter(|removed| !removed.has_ended());
         let exporters = working.exporters.values().chain(draining);
         let mut statuses: Vec<_> = exporters.map(Exporter::status).collect();
-        statuses.extend(working.store.as_ref().map(StoreDestination::status));
+        statuses.extend(working.store.as_ref().map(|_| store_status()));
         statuses
     }
 
@@ -106,7 +96,7 @@ impl Destinations {
         ledger.totals().settled_since(&before)
     }
 
-    fn store_destination(&self, config: &Config) -> StoreDestination {
+    fn store_destination(&self, config: &Config) -> store::Destination {
         let Context {
             queues,
             metrics,
@@ -117,12 +107,7 @@ impl Destinations {
             bytes_max: config.queue_bytes_max(),
             required: true,
         };
-        let queue = Arc::new(queues.open(store::DESTINATION.into(), options));
-        let consume = store::consume(self.store.clone(), Arc::clone(&queue), metrics.clone());
-        StoreDestination {
-            queue,
-            consuming: tasks.spawn(consume),
-        }
+        store::Destination::spawn(self.store.clone(), queues, options, metrics.clone(), tasks)
     }
 
     fn lock(&self) -> MutexGuard<'_, Working> {
@@ -132,7 +117,7 @@ impl Destinations {
     }
 }
 
-// === impl Working, StoreDestination ===
+// === impl Working ===
 
 impl Working {
     /// Removes the exporters that are not wanted any more, and forgets those that have drained.
@@ -151,28 +136,14 @@ impl Working {
     }
 }
 
-impl StoreDestination {
-    fn status(&self) -> DestinationStatus {
-        DestinationStatus {
-            name: Arc::clone(self.queue.name()),
-            endpoint: "embedded".to_owned(),
-            required: true,
-            down: None,
-            last_error: None,
-            last_delivery: None,
-            learned_bytes_max: None,
-        }
-    }
-
-    /// Takes what is left; the store takes it as fast as it comes.
-    async fn drain(mut self, deadline: Instant) {
-        self.queue.close();
-        drop(timeout_at(deadline, &mut self.consuming).await);
-    }
-}
-
-impl Drop for StoreDestination {
-    fn drop(&mut self) {
-        self.queue.close();
+fn store_status() -> DestinationStatus {
+    DestinationStatus {
+        name: store::DESTINATION.into(),
+        endpoint: "embedded".to_owned(),
+        required: true,
+        down: None,
+        last_error: None,
+        last_delivery: None,
+        learned_bytes_max: None,
     }
 }

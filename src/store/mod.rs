@@ -26,7 +26,7 @@ use tokio::{
     time::Instant,
 };
 
-pub use destination::{DESTINATION, consume};
+pub use destination::{DESTINATION, Destination};
 pub use keeper::Keeper;
 pub use readable::{SpanDocument, Summary, TraceDocument, parse_trace_id};
 pub use trace::TraceId;

@@ -14,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::*;
 use crate::{
     budget::{Budget, Use},
-    metrics::{Metrics, Transport},
+    metrics::{DestinationTotals, Loss, Metrics, Transport},
     queue,
     request::Counted,
     sampling::ThresholdChange,
@@ -449,46 +449,90 @@ fn trace_ids_are_read_as_people_write_them() {
     }
 }
 
-#[tokio::test]
-async fn as_a_destination_it_settles_every_span_and_ends_when_its_queue_is_closed() {
-    let running = Running::new(MIB);
-    let metrics = Metrics::default();
-    let queues = queue::Queues::new(metrics.ledger().clone());
-    let bounds = queue::Options {
-        bytes_max: MIB,
-        required: true,
-    };
-    let queue = Arc::new(queues.open(DESTINATION.into(), bounds));
-    let consumer = consume(running.store.clone(), Arc::clone(&queue), metrics.clone());
-    running.tasks.reopen();
-    let consumer = running.tasks.spawn(consumer);
-    running.tasks.close();
+/// A store as a destination, with the queues around it.
+struct AsDestination {
+    metrics: Metrics,
+    queues: queue::Queues,
+    budget: Budget,
+    tasks: TaskTracker,
+    destination: Destination,
+}
 
-    let budget = queue::fixtures::budget();
-    for trace in 0..10 {
-        let body = encoded("standalone", vec![span(trace, 1, 5), span(trace, 2, 5)]);
-        let sample = record(&running.store, body.clone()).await;
+impl AsDestination {
+    fn new(store: &Store) -> Self {
+        let metrics = Metrics::default();
+        let queues = queue::Queues::new(metrics.ledger().clone());
+        let tasks = TaskTracker::new();
+        let bounds = queue::Options {
+            bytes_max: MIB,
+            required: true,
+        };
+        let destination =
+            Destination::spawn(store.clone(), &queues, bounds, metrics.clone(), &tasks);
+        Self {
+            metrics,
+            queues,
+            budget: queue::fixtures::budget(),
+            tasks,
+            destination,
+        }
+    }
+
+    async fn push(&self, body: Bytes, spans: u64, sample: Option<u64>) {
         let payload = queue::Payload {
             sample,
-            ..queue::fixtures::payload_of(&budget, body, 2)
+            ..queue::fixtures::payload_of(&self.budget, body, spans)
         };
         let deadline = Instant::now() + Duration::from_secs(10);
-        let tally = queue::fixtures::tally(2);
-        queues
+        let tally = queue::fixtures::tally(spans);
+        self.queues
             .admit(Transport::Grpc, tally, Some(payload), deadline)
             .await
             .unwrap();
     }
-    queue.close();
-    consumer.await.unwrap();
-    running.settled().await;
 
-    let totals = metrics.ledger().totals();
-    assert_eq!(totals.imbalance(), None);
-    assert_eq!(totals.destinations[DESTINATION].exported, 20);
-    assert_eq!(budget.used_total(), 0, "nothing stays pinned");
+    /// Drains it, and checks that no span, byte or task is left.
+    async fn drain(self, within: Duration) -> DestinationTotals {
+        self.destination.drain(Instant::now() + within).await;
+        self.tasks.close();
+        self.tasks.wait().await;
+        let mut totals = self.metrics.ledger().totals();
+        assert_eq!(totals.imbalance(), None);
+        assert_eq!(self.budget.used_total(), 0, "nothing stays pinned");
+        totals.destinations.remove(DESTINATION).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn as_a_destination_it_settles_every_span_and_ends_when_its_queue_is_closed() {
+    let running = Running::new(MIB);
+    let destination = AsDestination::new(&running.store);
+    for trace in 0..10 {
+        let body = encoded("standalone", vec![span(trace, 1, 5), span(trace, 2, 5)]);
+        let sample = record(&running.store, body.clone()).await;
+        destination.push(body, 2, sample).await;
+    }
+    let account = destination.drain(Duration::from_secs(10)).await;
+    running.settled().await;
+    assert_eq!((account.exported, account.held), (20, 0));
     assert_eq!(running.store.traces(20, None).len(), 10);
     let document = running.store.trace(&trace_id(3)).unwrap();
     assert_eq!(&*document.requests[0].answers[0].answer, "delivered");
     running.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_a_destination_it_loses_what_is_left_at_the_deadline() {
+    // Nobody runs the keeper, so nothing gets on the shelf.
+    let (store, _keeper) = Store::new(Options { bytes_max: MIB });
+    let destination = AsDestination::new(&store);
+    for trace in 0..3 {
+        let body = encoded("standalone", vec![span(trace, 1, 5)]);
+        destination.push(body, 1, None).await;
+    }
+    let started = Instant::now();
+    let account = destination.drain(Duration::from_secs(8)).await;
+    assert_eq!(started.elapsed(), Duration::from_secs(8));
+    assert_eq!((account.exported, account.held), (0, 0));
+    assert_eq!(account.lost[&Loss::Shutdown], 3);
 }

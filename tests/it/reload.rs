@@ -135,7 +135,7 @@ async fn a_removed_destination_that_has_drained_is_no_part_of_the_end() {
     gone.answer(Answer::Grpc(Code::Unavailable, None));
     let destination = |name: &str, backend: &FakeBackend| {
         let endpoint = backend.endpoint();
-        format!("  {name}: {{ endpoint: {endpoint}, retry: {{ give_up_after: 100ms }} }}\n")
+        format!("  {name}: {{ endpoint: {endpoint}, retry: {{ give_up_after: 1s }} }}\n")
     };
     let (gone, stays) = (destination("gone", &gone), destination("stays", &stays));
     let with = |destinations: &str| Setup::quick().settings(destinations);
