@@ -160,12 +160,12 @@ impl Store {
         if admitted.spans == 0 {
             return None;
         }
-        let Ok(place) = self.events.try_reserve() else {
+        let claim = shared.room.claim(admitted.sample_bytes());
+        let (Ok(place), 1..) = (self.events.try_reserve(), claim.bytes) else {
             shared.skip(admitted.spans, admitted.bytes);
             return None;
         };
         let id = SampleId(shared.next_sample.fetch_add(1, Ordering::Relaxed));
-        let claim = shared.room.claim(admitted.bytes);
         let sample = Sample::of(id, request, decisions, policies, admitted, claim);
         let (copied, bytes) = (sample.spans.len(), sample.bytes());
         shared.skip(

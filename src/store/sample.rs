@@ -41,7 +41,7 @@ pub(super) struct Sample {
     pub(super) spans: Vec<SampledSpan>,
     /// Resources, scopes and spans; those of a span stand before it.
     bytes: Vec<u8>,
-    /// What `bytes` take of the room for samples on their way.
+    /// What `spans` and `bytes` take of the room for samples on their way.
     _claim: Claim,
 }
 
@@ -74,7 +74,7 @@ pub(super) struct Room {
 #[derive(Debug)]
 pub(super) struct Claim {
     room: Arc<Room>,
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// What of a request is admitted.
@@ -85,9 +85,8 @@ pub(super) struct Admitted {
     pub(super) bytes: usize,
 }
 
-/// Copies spans, and before the first of each the resource and the scope it needs.
+/// Copies spans, and before the first of each the resource and the scope it needs, as far as its buffers reach.
 struct Copier<'a> {
-    room: usize,
     bytes: Vec<u8>,
     spans: Vec<SampledSpan>,
     resource: Part<'a>,
@@ -129,6 +128,25 @@ impl Admitted {
         }
         admitted
     }
+
+    /// The bytes that a sample of it takes, those of its entries included.
+    pub(super) fn sample_bytes(&self) -> usize {
+        self.bytes + self.spans * size_of::<SampledSpan>()
+    }
+
+    /// As much of it as a sample of `room` bytes holds if its spans are alike.
+    fn within(self, room: usize) -> Self {
+        let wanted = self.sample_bytes();
+        if room >= wanted {
+            return self;
+        }
+        let spans = self.spans * room / wanted;
+        Self {
+            spans,
+            bytes: room - spans * size_of::<SampledSpan>(),
+            ..self
+        }
+    }
 }
 
 impl Sample {
@@ -141,7 +159,7 @@ impl Sample {
         admitted: Admitted,
         claim: Claim,
     ) -> Self {
-        let mut copier = Copier::new(admitted, claim.bytes);
+        let mut copier = Copier::new(admitted.within(claim.bytes));
         copier.copy(request, decisions, admitted.threshold);
         Self {
             id,
@@ -169,11 +187,10 @@ impl Sample {
 }
 
 impl<'a> Copier<'a> {
-    fn new(admitted: Admitted, room: usize) -> Self {
+    fn new(room: Admitted) -> Self {
         Self {
-            room,
-            bytes: Vec::with_capacity(admitted.bytes.min(room)),
-            spans: Vec::with_capacity(admitted.spans),
+            bytes: Vec::with_capacity(room.bytes),
+            spans: Vec::with_capacity(room.spans),
             resource: Part::default(),
             scope: Part::default(),
         }
@@ -198,7 +215,8 @@ impl<'a> Copier<'a> {
 
     fn span(&mut self, span: SpanView<'_>, decision: Decision) -> bool {
         let needed = self.resource.missing() + self.scope.missing() + span.message.len();
-        if self.bytes.len() + needed > self.room {
+        let full = self.spans.len() == self.spans.capacity();
+        if full || self.bytes.len() + needed > self.bytes.capacity() {
             return false;
         }
         let resource = self.resource.copy_to(&mut self.bytes);
@@ -274,6 +292,23 @@ mod tests {
         assert_eq!(room.claim(1).bytes, 0);
         drop(first);
         assert_eq!(room.claim(61).bytes, 60);
+    }
+
+    #[test]
+    fn what_is_copied_stays_within_the_room_entries_included() {
+        let admitted = Admitted {
+            threshold: 1,
+            spans: 1000,
+            bytes: 20_000,
+        };
+        let whole = admitted.sample_bytes();
+        assert_eq!(admitted.within(whole), admitted);
+        for room in [whole - 1, whole / 2, 100, 1, 0] {
+            let part = admitted.within(room);
+            assert!(part.spans < 1000 && part.sample_bytes() <= room, "{room}");
+            let used = part.sample_bytes() + whole / 1000;
+            assert!(used >= room, "little is left over of {room}");
+        }
     }
 
     #[test]
