@@ -9,9 +9,11 @@ use std::{
     task::Waker,
 };
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Gauges, Name, Options, Payload};
+use crate::budget::Permit;
 
 /// A place in the line. Also its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,11 +43,22 @@ pub(super) struct Placed {
     pub(super) wake: Vec<Waker>,
 }
 
-/// A payload in one queue.
+/// A payload in one queue. Its segments are this queue's own, so that they go when it has cut or settled them.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) payload: Arc<Payload>,
+    pub(super) segments: Vec<Bytes>,
+    pub(super) bytes: usize,
+    pub(super) common: Arc<Common>,
     pub(super) place: Place,
+}
+
+/// What all queues know of a payload.
+#[derive(Debug)]
+pub(super) struct Common {
+    pub(super) accepted_at: Instant,
+    pub(super) sample: Option<u64>,
+    /// Returns its bytes to the budget with the last parcel of the last destination.
+    _permit: Permit,
 }
 
 /// What a payload takes of one account, to be given back once.
@@ -54,7 +67,7 @@ pub(super) struct Place {
     pub(super) account: AccountId,
     sequence: u64,
     bytes: usize,
-    spans: u64,
+    pub(super) spans: u64,
 }
 
 /// The accounts of all queues, and the line.
@@ -164,33 +177,45 @@ impl Admission {
     }
 
     /// Puts a payload that was told to go into every open queue, and takes its ticket out of the line.
-    pub(super) fn put(
-        &mut self,
-        ticket: Option<Ticket>,
-        payload: &Arc<Payload>,
-        bytes: usize,
-    ) -> Placed {
+    pub(super) fn put(&mut self, ticket: Option<Ticket>, payload: Payload, bytes: usize) -> Placed {
         let mut placed = Placed::default();
         let sequence = self.number();
+        let mut takers = self.accounts.values().filter(|it| it.takes(bytes)).count();
+        let mut segments = payload.segments;
+        let common = Arc::new(Common {
+            accepted_at: payload.accepted_at,
+            sample: payload.sample,
+            _permit: payload.permit,
+        });
         for (&id, account) in &mut self.accounts {
-            if account.state != State::Open {
+            if !account.takes(bytes) {
+                let left_out = account.state == State::Open;
+                placed
+                    .left_out
+                    .extend(left_out.then(|| Arc::clone(&account.name)));
                 continue;
             }
-            if !account.options.required && !account.has_room(bytes) {
-                placed.left_out.push(Arc::clone(&account.name));
-                continue;
-            }
-            let place = Place {
-                account: id,
-                sequence,
-                bytes,
-                spans: payload.spans,
+            takers -= 1;
+            let segments = match takers {
+                0 => std::mem::take(&mut segments),
+                _ => segments.clone(),
             };
-            account.put(payload, place);
+            account.put(Entry {
+                segments,
+                bytes: payload.bytes,
+                common: Arc::clone(&common),
+                place: Place {
+                    account: id,
+                    sequence,
+                    bytes,
+                    spans: payload.spans,
+                },
+            });
             placed.wake.extend(account.consumer.take());
         }
-        if let Some(ticket) = ticket {
-            self.line.retain(|waiter| waiter.ticket != ticket);
+        if ticket.is_some() {
+            let front = self.line.pop_front().map(|waiter| waiter.ticket);
+            debug_assert_eq!(front, ticket, "only the front of the line is told to go");
         }
         placed.wake.extend(self.front_with_room());
         placed
@@ -210,7 +235,7 @@ impl Admission {
         let entries = &mut self.accounts.get_mut(&id)?.entries;
         entries
             .front()
-            .is_some_and(|entry| wanted(entry.payload.accepted_at))
+            .is_some_and(|entry| wanted(entry.common.accepted_at))
             .then(|| entries.pop_front())
             .flatten()
     }
@@ -218,7 +243,7 @@ impl Admission {
     /// When the oldest payload that waits in a queue was accepted.
     pub(super) fn front_accepted_at(&self, id: AccountId) -> Option<Instant> {
         let entry = self.accounts.get(&id)?.entries.front()?;
-        Some(entry.payload.accepted_at)
+        Some(entry.common.accepted_at)
     }
 
     /// Whether something waits in a queue; `None` when nothing does and nothing will. Otherwise `waker` is told.
@@ -340,14 +365,22 @@ impl Account {
         self.bytes == 0 || self.bytes.saturating_add(bytes) <= self.options.bytes_max
     }
 
-    fn put(&mut self, payload: &Arc<Payload>, place: Place) {
-        self.bytes += place.bytes;
-        self.spans += place.spans;
-        self.accepted.insert(place.sequence, payload.accepted_at);
-        self.entries.push_back(Entry {
-            payload: Arc::clone(payload),
-            place,
-        });
+    /// Whether it takes what was told to go: a required one has room for it, or is empty.
+    fn takes(&self, bytes: usize) -> bool {
+        self.state == State::Open && (self.options.required || self.has_room(bytes))
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let Place {
+            sequence,
+            bytes,
+            spans,
+            ..
+        } = entry.place;
+        self.bytes += bytes;
+        self.spans += spans;
+        self.accepted.insert(sequence, entry.common.accepted_at);
+        self.entries.push_back(entry);
     }
 
     fn gauges(&self) -> Gauges {

@@ -8,7 +8,11 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Name, Payload, admission::Place, queues::Shared};
+use super::{
+    Name,
+    admission::{Common, Entry, Place},
+    queues::Shared,
+};
 use crate::{
     metrics::{Fate, Loss},
     wire::Piece,
@@ -30,30 +34,40 @@ pub struct Parcel {
 pub(super) struct Room {
     pub(super) shared: Arc<Shared>,
     pub(super) destination: Name,
-    /// Returns its bytes to the budget with the last parcel of the last destination.
-    pub(super) payload: Arc<Payload>,
-    pub(super) place: Place,
+    common: Arc<Common>,
+    place: Place,
 }
 
 impl Parcel {
     /// All of a payload.
-    pub(super) fn whole(room: Room) -> Self {
+    pub(super) fn whole(entry: Entry, shared: Arc<Shared>, destination: Name) -> Self {
+        let Entry {
+            segments,
+            bytes,
+            common,
+            place,
+        } = entry;
         Self {
-            segments: room.payload.segments.clone(),
-            spans: room.payload.spans,
-            bytes: room.payload.bytes,
-            room: Arc::new(room),
+            segments,
+            spans: place.spans,
+            bytes,
+            room: Arc::new(Room {
+                shared,
+                destination,
+                common,
+                place,
+            }),
         }
     }
 
     /// When its request was accepted.
     pub fn accepted_at(&self) -> Instant {
-        self.room.payload.accepted_at
+        self.room.common.accepted_at
     }
 
     /// Under which number the trace store keeps a sample of it.
     pub fn sample(&self) -> Option<u64> {
-        self.room.payload.sample
+        self.room.common.sample
     }
 
     /// Books what became of its spans.

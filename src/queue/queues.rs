@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Gauges, Name, Options, Payload,
     admission::{AccountId, Admission, Entry, Place, Placed, Ticket, Turn},
-    parcel::{Parcel, Room},
+    parcel::Parcel,
 };
 use crate::{
     budget::Use,
@@ -168,12 +168,12 @@ impl Applicant<'_> {
         let mut payload = self.payload.take().expect("a future is done once");
         payload.accepted_at = Instant::now();
         payload.permit.assign(Use::Queues);
-        let payload = Arc::new(payload);
+        let spans = payload.spans;
         let ledger = &self.shared.ledger;
         ledger.accept(self.transport, self.tally, admission.open_names());
-        let Placed { left_out, wake } = admission.put(self.ticket.take(), &payload, self.bytes);
+        let Placed { left_out, wake } = admission.put(self.ticket.take(), payload, self.bytes);
         for name in &left_out {
-            ledger.settle(name, Fate::Lost(Loss::QueueFull), payload.spans);
+            ledger.settle(name, Fate::Lost(Loss::QueueFull), spans);
         }
         wake
     }
@@ -257,13 +257,8 @@ impl Queue {
         Some(self.parcel(entry))
     }
 
-    fn parcel(&self, Entry { payload, place }: Entry) -> Parcel {
-        Parcel::whole(Room {
-            shared: Arc::clone(&self.shared),
-            destination: Arc::clone(&self.name),
-            payload,
-            place,
-        })
+    fn parcel(&self, entry: Entry) -> Parcel {
+        Parcel::whole(entry, Arc::clone(&self.shared), Arc::clone(&self.name))
     }
 }
 

@@ -6,7 +6,10 @@ mod order;
 use std::{
     future::Future,
     pin::pin,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
     time::Duration,
 };
@@ -289,6 +292,48 @@ async fn room_and_budget_return_with_the_last_piece() {
     assert_eq!(queue.gauges().bytes, 0);
     assert_eq!(house.budget.used_total(), 0);
     house.assert_balanced(0, "jaeger");
+}
+
+/// A buffer that is counted while it lives.
+struct Counted(
+    Bytes,
+    #[expect(dead_code, reason = "it is counted")] Arc<()>,
+);
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_that_was_cut_or_exchanged_lets_go_of_its_buffers() {
+    let house = House::new();
+    let queues = ["a", "b"].map(|name| house.open(name, 1, true));
+    let body = request(&["x"; 6]);
+    let living = Arc::new(());
+    let mut payload = payload_of(&house.budget, body.clone(), 12);
+    payload.segments = [1, 2]
+        .map(|_| Bytes::from_owner(Counted(body.clone(), Arc::clone(&living))))
+        .into();
+    payload.bytes *= 2;
+    house.admit(payload).await.unwrap();
+    let [first, second] = queues.each_ref().map(|queue| queue.try_pop().unwrap());
+
+    let limits = Limits {
+        spans: 6,
+        bytes_max: 1 << 20,
+        bytes_learned: 1 << 20,
+    };
+    let (pieces, _) = cut(first, limits);
+    let mut second = second;
+    assert_eq!(Arc::strong_count(&living), 3, "the other queue needs them");
+    second.replace(vec![body.clone(), body]);
+    assert_eq!((pieces.len(), Arc::strong_count(&living)), (2, 1));
+    for parcel in pieces.into_iter().chain([second]) {
+        parcel.settle(Fate::Exported);
+    }
+    assert_eq!(house.budget.used_total(), 0);
 }
 
 #[tokio::test(start_paused = true)]
