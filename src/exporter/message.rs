@@ -19,6 +19,8 @@ pub(super) struct Message {
     pub(super) stage: Stage,
     /// It is not sent before.
     pub(super) due: Instant,
+    /// Whether its spans have gone out before, in whatever message.
+    pub(super) sent: bool,
     /// Attempts in a row that failed without a verdict.
     pub(super) failures: u32,
     /// How many of them failed while nothing was wrong with any other message.
@@ -56,6 +58,7 @@ impl Message {
             bytes: batch.bytes,
             stage: Stage::Batch,
             due: now,
+            sent: false,
             failures: 0,
             suspicion: 0,
             seen: Seen::default(),

@@ -216,14 +216,14 @@ impl Delivery {
         &self.report
     }
 
-    fn launch(&mut self, message: Message, probe: bool, now: Instant) -> Attempt {
+    fn launch(&mut self, mut message: Message, probe: bool, now: Instant) -> Attempt {
         let id = FlightId(self.next_flight);
         self.next_flight += 1;
         self.spans_in_flight += message.spans;
         if probe {
             self.health.probe_sent(id);
         }
-        if message.failures == 0 {
+        if !std::mem::replace(&mut message.sent, true) {
             self.report.sent(message.spans, message.bytes);
         }
         let segments = message.segments();

@@ -555,6 +555,34 @@ async fn a_malformed_batch_is_sent_request_by_request_and_only_the_bad_one_is_re
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_sizes_of_messages_are_observed_once_for_each_span() {
+    let malformed = grpc(Code::InvalidArgument);
+    let too_large = grpc(Code::ResourceExhausted);
+    for outcome in [reset(), malformed, too_large] {
+        let mut desk = Desk::new(one_by_one);
+        for name in ["a", "b", "c"] {
+            desk.push(&[name, name]).await;
+        }
+        let mut outcomes = vec![outcome];
+        while desk.account().0 < 6 {
+            let Some(sent) = desk.sent() else {
+                desk.wake().await;
+                continue;
+            };
+            desk.answer(&sent, outcomes.pop().unwrap_or_else(ok));
+        }
+        let page = desk.metrics.render(&crate::metrics::Levels::default());
+        for (series, expected) in [("sum", "6"), ("count", "1")] {
+            let line = format!(
+                "otelcol_exporter_queue_batch_send_size_{series}{{exporter=\"jaeger\"}} {expected}"
+            );
+            assert!(page.lines().any(|shown| shown == line), "{line}");
+        }
+        desk.close();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_fails_after_its_repair_is_rejected() {
     let mut desk = Desk::new(one_by_one);
     let bad = payload_of(&desk.budget, with_broken_utf8(), 2);
