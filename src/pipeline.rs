@@ -19,6 +19,9 @@ use crate::{
     wire::{Checks, Unusable},
 };
 
+/// Who answered, for the trace store, when no destination was asked.
+const RELAY: &str = "relay";
+
 /// Where a body came from.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
@@ -95,8 +98,10 @@ impl Pipeline {
         let counted = Counted::new(body, permit)?;
         let mut refused_unless_taken = RefusedUnlessTaken {
             metrics: &self.metrics,
+            store: &self.store,
             transport: origin.transport,
             spans: counted.spans(),
+            sample: None,
         };
         let mut request = Request::admit(counted, &checks, deadline).await?;
         let receipt = Receipt::about(request.unusable(), request.received());
@@ -111,6 +116,7 @@ impl Pipeline {
         let sample = self
             .store
             .record(&request, &processed.decisions, &stages.policies);
+        refused_unless_taken.sample = sample;
         // Whoever waits for room holds no more than its payload and a few counts.
         processed.decisions = Vec::new();
         let payload = match processed.kept {
@@ -139,20 +145,29 @@ impl Pipeline {
     }
 }
 
-/// Books the spans of a request as refused when it is dropped, be it by a refusal or because the client went away.
+/// Books the spans of a request as refused when it is dropped, be it by a refusal or because the client went away; the
+/// trace store, which may show them already, is told.
 struct RefusedUnlessTaken<'a> {
     metrics: &'a Metrics,
+    store: &'a Store,
     transport: Transport,
     spans: u64,
+    sample: Option<u64>,
 }
 
 impl Drop for RefusedUnlessTaken<'_> {
     fn drop(&mut self) {
+        if self.spans == 0 {
+            return;
+        }
         let ledger = self.metrics.ledger();
-        match self.spans {
-            0 => {}
-            spans if thread::panicking() => ledger.fail(self.transport, spans),
-            spans => ledger.refuse(self.transport, spans),
+        if thread::panicking() {
+            ledger.fail(self.transport, self.spans);
+        } else {
+            ledger.refuse(self.transport, self.spans);
+        }
+        if let Some(sample) = self.sample {
+            self.store.answered(sample, &RELAY.into(), "refused");
         }
     }
 }

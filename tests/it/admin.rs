@@ -1,10 +1,11 @@
 //! The admin port of a whole relay shows what became of requests.
 
+use prost::Message;
 use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::{
-    calls::{document, get, sample, send},
+    calls::{document, get, over_http, sample, send},
     support::{
         fake_backend::{Answer, FakeBackend},
         generate,
@@ -85,6 +86,23 @@ async fn a_trace_shows_that_its_destination_would_not_have_it() {
     assert_eq!(answer, "rejected: UNKNOWN: as scripted");
     let totals = relay.stop().await.totals;
     assert_eq!(totals.destinations["jaeger"].rejected_by_destination, 8);
+}
+
+/// It was shown as kept, and never answered.
+#[tokio::test]
+async fn a_trace_shows_that_its_request_was_refused() {
+    let backend = FakeBackend::start().await;
+    backend.answer(Answer::Grpc(Code::Unavailable, None));
+    let relay = Setup::to(&backend.endpoint())
+        .settings("queue: { bytes_max: 1KiB, wait_max: 20ms }\nshutdown: { deadline: 100ms }\n")
+        .start();
+    send(&relay, &generate::request("standalone", 800, 8)).await;
+    let refused = generate::request("standalone", 0, 8).encode_to_vec();
+    assert_eq!(over_http(&relay, &refused, false).await.status, 503);
+    let trace = answered(&relay, &hex(&generate::trace_id(0))).await;
+    let answers = json!([{ "destination": "relay", "answer": "refused" }]);
+    assert_eq!(trace["requests"][0]["answers"], answers);
+    relay.stop().await;
 }
 
 #[tokio::test]
