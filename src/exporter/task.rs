@@ -33,7 +33,7 @@ pub(super) struct Orders {
 
 /// What wakes the task.
 enum Event {
-    /// Parcels wait in the queue.
+    /// Parcels that end a batch, or begin one, wait in the queue.
     Parcels,
     /// The queue is closed and empty.
     Closed,
@@ -120,13 +120,14 @@ impl Task {
 
     async fn event(&mut self, wake_at: Option<Instant>) -> Event {
         let wants_parcel = self.delivery.wants_parcel() && !self.closed;
+        let missing = self.delivery.missing();
         tokio::select! {
             Some(ended) = self.attempts.join_next_with_id() => {
                 let (id, outcome) = outcome(ended);
                 let flight = self.flights.remove(&id);
                 Event::Answer(flight.expect("every attempt is on the list"), outcome)
             }
-            ready = self.queue.ready(), if wants_parcel => match ready {
+            ready = self.queue.ready_with(missing), if wants_parcel => match ready {
                 Ready::Parcels => Event::Parcels,
                 Ready::Closed => Event::Closed,
             },

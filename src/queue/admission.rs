@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Gauges, Name, Options, Payload};
+use super::{Gauges, Missing, Name, Options, Payload};
 use crate::budget::Permit;
 
 /// A place in the line. Also its order.
@@ -97,7 +97,17 @@ struct Account {
     /// When each payload that is not settled whole was accepted, in the order of acceptance.
     accepted: BTreeMap<u64, Instant>,
     entries: VecDeque<Entry>,
-    consumer: Option<Waker>,
+    /// The spans and bytes of the entries.
+    entry_spans: u64,
+    entry_bytes: usize,
+    consumer: Option<Consumer>,
+}
+
+/// Who sleeps until enough is in a queue.
+#[derive(Debug)]
+struct Consumer {
+    missing: Missing,
+    waker: Waker,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +134,8 @@ impl Admission {
             spans: 0,
             accepted: BTreeMap::new(),
             entries: VecDeque::new(),
+            entry_spans: 0,
+            entry_bytes: 0,
             consumer: None,
         };
         self.accounts.insert(id, account);
@@ -133,7 +145,7 @@ impl Admission {
     /// Asks for `bytes` in every required queue, from the place in the line that `ticket` is, or from its end.
     pub(super) fn ask(&self, ticket: Option<Ticket>, bytes: usize) -> Turn {
         let front = self.line.front().map(|waiter| waiter.ticket);
-        if self.required().any(|account| account.state == State::Dead) {
+        if self.is_hopeless() {
             return Turn::Refused;
         }
         if front == ticket && self.has_room(bytes) {
@@ -211,7 +223,7 @@ impl Admission {
                     spans: payload.spans,
                 },
             });
-            placed.wake.extend(account.consumer.take());
+            placed.wake.extend(account.consumer_to_wake());
         }
         if ticket.is_some() {
             let front = self.line.pop_front().map(|waiter| waiter.ticket);
@@ -232,12 +244,12 @@ impl Admission {
 
     /// Takes the oldest payload out of a queue, if `wanted` says so of the time of its acceptance.
     pub(super) fn pop(&mut self, id: AccountId, wanted: impl Fn(Instant) -> bool) -> Option<Entry> {
-        let entries = &mut self.accounts.get_mut(&id)?.entries;
-        entries
-            .front()
-            .is_some_and(|entry| wanted(entry.common.accepted_at))
-            .then(|| entries.pop_front())
-            .flatten()
+        let account = self.accounts.get_mut(&id)?;
+        let wanted = |entry: &mut Entry| wanted(entry.common.accepted_at);
+        let entry = account.entries.pop_front_if(wanted)?;
+        account.entry_spans -= entry.place.spans;
+        account.entry_bytes -= entry.bytes;
+        Some(entry)
     }
 
     /// When the oldest payload that waits in a queue was accepted.
@@ -246,25 +258,32 @@ impl Admission {
         Some(entry.common.accepted_at)
     }
 
-    /// Whether something waits in a queue; `None` when nothing does and nothing will. Otherwise `waker` is told.
-    pub(super) fn poll_entries(&mut self, id: AccountId, waker: &Waker) -> Option<bool> {
+    /// Whether enough waits in a queue, or all that will; `None` when nothing does and nothing will. Otherwise `waker` is
+    /// told.
+    pub(super) fn poll_entries(
+        &mut self,
+        id: AccountId,
+        missing: Missing,
+        waker: &Waker,
+    ) -> Option<bool> {
         let account = self.accounts.get_mut(&id)?;
-        if !account.entries.is_empty() {
+        if account.fills(missing) {
             return Some(true);
         }
         if account.state != State::Open {
             return None;
         }
-        account.consumer = Some(waker.clone());
+        let waker = waker.clone();
+        account.consumer = Some(Consumer { missing, waker });
         Some(false)
     }
 
     /// Changes the bounds of a queue.
-    pub(super) fn reconfigure(&mut self, id: AccountId, options: Options) -> Option<Waker> {
+    pub(super) fn reconfigure(&mut self, id: AccountId, options: Options) -> Vec<Waker> {
         if let Some(account) = self.accounts.get_mut(&id) {
             account.options = options;
         }
-        self.front_with_room()
+        self.affected_waiters()
     }
 
     /// Takes a queue out of admission; what it holds drains. Its consumer hears of it, and those who waited for it.
@@ -274,9 +293,9 @@ impl Admission {
             if account.state == State::Open {
                 account.state = State::Closed;
             }
-            wake.extend(account.consumer.take());
+            wake.extend(account.consumer_to_wake());
         }
-        wake.extend(self.front_with_room());
+        wake.extend(self.affected_waiters());
         wake
     }
 
@@ -287,13 +306,14 @@ impl Admission {
             return (VecDeque::new(), Vec::new());
         };
         let entries = std::mem::take(&mut account.entries);
+        (account.entry_spans, account.entry_bytes) = (0, 0);
         account.consumer = None;
         if account.state == State::Closed {
             self.accounts.remove(&id);
-            return (entries, self.front_with_room().into_iter().collect());
+        } else {
+            account.state = State::Dead;
         }
-        account.state = State::Dead;
-        (entries, self.all_waiters())
+        (entries, self.affected_waiters())
     }
 
     /// From now on nobody waits.
@@ -330,10 +350,22 @@ impl Admission {
         self.front_with_room().is_some()
     }
 
+    /// Whether the consumer of a queue need not wait.
+    #[cfg(test)]
+    pub(super) fn is_ready(&self, id: AccountId, missing: Missing) -> bool {
+        let account = self.accounts.get(&id);
+        account.is_none_or(|account| account.state != State::Open || account.fills(missing))
+    }
+
     fn required(&self) -> impl Iterator<Item = &Account> {
         self.accounts
             .values()
             .filter(|account| account.options.required && account.state != State::Closed)
+    }
+
+    /// Whether nobody empties a required queue any more.
+    fn is_hopeless(&self) -> bool {
+        self.required().any(|account| account.state == State::Dead)
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -343,6 +375,14 @@ impl Admission {
     fn front_with_room(&self) -> Option<Waker> {
         let front = self.line.front()?;
         self.has_room(front.bytes).then(|| front.waker.clone())
+    }
+
+    /// Whom a change of the queues concerns: the front, if it has room now, or all, if there is nothing to wait for.
+    fn affected_waiters(&self) -> Vec<Waker> {
+        if self.is_hopeless() {
+            return self.all_waiters();
+        }
+        self.front_with_room().into_iter().collect()
     }
 
     fn all_waiters(&self) -> Vec<Waker> {
@@ -379,8 +419,25 @@ impl Account {
         } = entry.place;
         self.bytes += bytes;
         self.spans += spans;
+        self.entry_spans += spans;
+        self.entry_bytes += entry.bytes;
         self.accepted.insert(sequence, entry.common.accepted_at);
         self.entries.push_back(entry);
+    }
+
+    /// Whether what is in it is what a batch lacks, or all that will come.
+    fn fills(&self, missing: Missing) -> bool {
+        let enough = self.entry_spans >= missing.spans || self.entry_bytes >= missing.bytes;
+        !self.entries.is_empty() && (enough || self.state != State::Open)
+    }
+
+    /// Its consumer, if it slept and has something to do now.
+    fn consumer_to_wake(&mut self) -> Option<Waker> {
+        let closed = self.state != State::Open;
+        let missing = self.consumer.as_ref()?.missing;
+        let due = closed || self.fills(missing);
+        due.then(|| self.consumer.take())?
+            .map(|consumer| consumer.waker)
     }
 
     fn gauges(&self) -> Gauges {

@@ -34,6 +34,15 @@ pub struct Limits {
     pub bytes_learned: usize,
 }
 
+/// What a batch lacks to end by its size: either of the two ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Spans.
+    pub spans: u64,
+    /// Bytes.
+    pub bytes: usize,
+}
+
 /// Forms batches out of parcels.
 #[derive(Debug)]
 pub struct Batcher {
@@ -99,6 +108,17 @@ impl Batcher {
     /// Whether it holds a batch that ended by its size, so that nothing need be pushed now.
     pub fn is_full(&self) -> bool {
         self.spans >= self.limits.spans || self.bytes >= self.bytes_end()
+    }
+
+    /// What it lacks to be full. An empty one lacks anything, because the delay of a batch begins with its first parcel.
+    pub fn missing(&self) -> Missing {
+        if self.is_empty() {
+            return Missing::ANYTHING;
+        }
+        Missing {
+            spans: self.limits.spans.saturating_sub(self.spans),
+            bytes: self.bytes_end().saturating_sub(self.bytes),
+        }
     }
 
     /// When the batch in front ends; `None` when it holds nothing.
@@ -178,6 +198,11 @@ impl Batcher {
     fn bytes_end(&self) -> usize {
         self.options.bytes.min(self.limits.bytes_learned)
     }
+}
+
+impl Missing {
+    /// Less than any parcel has.
+    pub const ANYTHING: Self = Self { spans: 0, bytes: 0 };
 }
 
 /// Cuts a parcel into such as fit one message each. Spans above `bytes_max` are settled as lost; how many that are is

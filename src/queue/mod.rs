@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::budget::Permit;
 
-pub use batcher::{Batch, Batcher, Limits, cut};
+pub use batcher::{Batch, Batcher, Limits, Missing, cut};
 pub use parcel::Parcel;
 pub use queues::{Full, Queue, Queues, Ready};
 pub use supervise::supervise;

@@ -13,7 +13,7 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Gauges, Name, Options, Payload,
+    Gauges, Missing, Name, Options, Payload,
     admission::{AccountId, Admission, Entry, Place, Placed, Ticket, Turn},
     parcel::Parcel,
 };
@@ -198,8 +198,15 @@ impl Queue {
 
     /// Waits until something is in it, or it is closed and empty. For one consumer; dropping the future loses nothing.
     pub async fn ready(&self) -> Ready {
+        self.ready_with(Missing::ANYTHING).await
+    }
+
+    /// Waits as [`Queue::ready`] does, but until so much is in it that a batch which lacks this is full, or until no more
+    /// will come: who knows when the batch ends by its delay need not wake for each parcel before.
+    pub async fn ready_with(&self, missing: Missing) -> Ready {
         poll_fn(|context| {
-            let polled = self.shared.lock().poll_entries(self.id, context.waker());
+            let mut admission = self.shared.lock();
+            let polled = admission.poll_entries(self.id, missing, context.waker());
             match polled {
                 Some(true) => Poll::Ready(Ready::Parcels),
                 Some(false) => Poll::Pending,
@@ -207,6 +214,11 @@ impl Queue {
             }
         })
         .await
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_ready(&self, missing: Missing) -> bool {
+        self.shared.lock().is_ready(self.id, missing)
     }
 
     /// Takes the oldest parcel out; its room is given back once it is settled.

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     metrics::Loss,
-    queue::{Batcher, Limits, Parcel},
+    queue::{Batcher, Limits, Missing, Parcel},
 };
 
 /// Messages that wait for their next attempt at most; beyond it nothing is taken out of the queue. Enough that a few that
@@ -126,6 +126,11 @@ impl Delivery {
     /// Whether it can use another parcel now.
     pub(super) fn wants_parcel(&self) -> bool {
         !self.batcher.is_full() && self.waiting.len() < WAITING_MAX
+    }
+
+    /// How much it needs before anything changes that is not a matter of time.
+    pub(super) fn missing(&self) -> Missing {
+        self.batcher.missing()
     }
 
     /// Takes a parcel out of the queue.

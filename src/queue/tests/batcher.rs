@@ -170,3 +170,20 @@ async fn what_is_too_old_is_taken_out() {
     assert_eq!(bench.take(), Some(1));
     bench.house.assert_balanced(0, "jaeger");
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_tells_what_it_lacks() {
+    let one = request(&["a"]).len();
+    let mut bench = Bench::new(OPTIONS, LIMITS);
+    assert_eq!(bench.batcher.missing(), Missing::ANYTHING);
+    bench.push(&["a"]).await;
+    let missing = Missing {
+        spans: 3,
+        bytes: OPTIONS.bytes - one,
+    };
+    assert_eq!(bench.batcher.missing(), missing);
+    bench.push(&["a"; 3]).await;
+    assert_eq!(bench.batcher.missing().spans, 0);
+    assert_eq!((bench.take(), bench.take()), (Some(4), None));
+    assert_eq!(bench.batcher.missing(), Missing::ANYTHING);
+}

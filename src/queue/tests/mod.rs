@@ -5,12 +5,12 @@ mod order;
 
 use std::{
     future::Future,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
@@ -36,6 +36,45 @@ mod futures_poll {
 
     pub(super) fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
         future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+}
+
+/// A future that is only polled when it was woken, as a runtime does it.
+struct Sleeper<F> {
+    future: Pin<Box<F>>,
+    woken: Arc<Woken>,
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl<F: Future> Sleeper<F> {
+    fn new(future: F) -> Self {
+        Self {
+            future: Box::pin(future),
+            woken: Arc::new(Woken(AtomicBool::new(true))),
+        }
+    }
+
+    fn is_woken(&self) -> bool {
+        self.woken.0.load(Ordering::Relaxed)
+    }
+
+    /// What it came to, if it was woken and is done.
+    fn poll_if_woken(&mut self) -> Option<F::Output> {
+        if !self.woken.0.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        let waker = Waker::from(Arc::clone(&self.woken));
+        match self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
     }
 }
 
@@ -241,6 +280,55 @@ async fn a_removed_destination_stops_counting_and_drains() {
     assert_eq!(totals.imbalance(), None);
     assert_eq!(totals.destinations["goes"].forwarded, 2);
     assert_eq!(totals.destinations["stays"].forwarded, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_is_woken_when_its_batch_is_full_and_not_for_each_parcel() {
+    let one = House::new().one();
+    for (missing, wakes_at) in [
+        (Missing::ANYTHING, 1),
+        (Missing { spans: 1, bytes: 1 }, 1),
+        (
+            Missing {
+                spans: 10,
+                bytes: 9_999,
+            },
+            5,
+        ),
+        (
+            Missing {
+                spans: 11,
+                bytes: 9_999,
+            },
+            6,
+        ),
+        (
+            Missing {
+                spans: 99,
+                bytes: 3 * one.bytes,
+            },
+            3,
+        ),
+        (
+            Missing {
+                spans: 99,
+                bytes: 3 * one.bytes + 1,
+            },
+            4,
+        ),
+    ] {
+        let house = House::new();
+        let queue = house.open("jaeger", 100, true);
+        let mut ready = Sleeper::new(queue.ready_with(missing));
+        assert_eq!(ready.poll_if_woken(), None);
+        for number in 1..=wakes_at {
+            assert!(!ready.is_woken(), "{missing:?}: {number}");
+            house.admit(house.one()).await.unwrap();
+        }
+        assert!(ready.is_woken(), "{missing:?}");
+        assert_eq!(ready.poll_if_woken(), Some(Ready::Parcels));
+        drain(&queue);
+    }
 }
 
 #[tokio::test(start_paused = true)]
