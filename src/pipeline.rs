@@ -167,7 +167,8 @@ impl Drop for RefusedUnlessTaken<'_> {
             ledger.refuse(self.transport, self.spans);
         }
         if let Some(sample) = self.sample {
-            self.store.answered(sample, &RELAY.into(), "refused");
+            self.store
+                .answered([sample].into(), &RELAY.into(), "refused");
         }
     }
 }

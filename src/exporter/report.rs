@@ -2,7 +2,7 @@
 //!
 //! It decides nothing. Invariant: a parcel that is settled here is also told to the trace store, if that has a sample.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, mem, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use super::{
     status::{DestinationStatus, Down, LastError, Shared},
 };
 use crate::{
-    metrics::{Fate, LogLimit, Loss, Metrics},
+    metrics::{self, Fate, LogLimit, Loss},
     queue::Parcel,
 };
 
@@ -20,13 +20,13 @@ use crate::{
 const LOG_LINES: u32 = 5;
 const LOG_PERIOD: Duration = Duration::from_secs(10);
 
-/// Is told, for a sample of the trace store, which destination answered what.
-pub type OnVerdict = Arc<dyn Fn(u64, &Arc<str>, &str) + Send + Sync>;
+/// Is told, for samples of the trace store, which destination answered what.
+pub type OnVerdict = Arc<dyn Fn(Box<[u64]>, &Arc<str>, &str) + Send + Sync>;
 
 /// Tells about one destination.
 pub(super) struct Report {
     name: Arc<str>,
-    metrics: Metrics,
+    metrics: metrics::Destination,
     on_verdict: Option<OnVerdict>,
     status: Shared,
     up_and_down: LogLimit,
@@ -38,7 +38,8 @@ pub(super) struct Report {
 impl Report {
     /// Nothing is known yet: what `status` said of an earlier life of the task is out of date.
     pub(super) fn new(options: &Options, context: &Context, status: Shared) -> Self {
-        context.metrics.destination_unknown(&options.name);
+        let metrics = context.metrics.destination(&options.name);
+        metrics.up(None);
         {
             let mut status = status.lock();
             status.down = None;
@@ -47,7 +48,7 @@ impl Report {
         let limit = || LogLimit::new(LOG_LINES, LOG_PERIOD);
         Self {
             name: Arc::clone(&options.name),
-            metrics: context.metrics.clone(),
+            metrics,
             on_verdict: context.on_verdict.clone(),
             status,
             up_and_down: limit(),
@@ -66,21 +67,25 @@ impl Report {
 
     /// A message goes out for the first time.
     pub(super) fn sent(&self, spans: u64, bytes: usize) {
-        self.metrics.sent(&self.name, spans, bytes);
+        self.metrics.sent(spans, bytes);
     }
 
-    /// The destination has a parcel, but for `rejected` of its spans.
-    pub(super) fn delivered(&self, mut parcel: Parcel, rejected: u64, now: Instant) {
+    /// The destination has a message, but for `rejected` of its spans.
+    pub(super) fn delivered(&self, mut parcels: Vec<Parcel>, mut rejected: u64, now: Instant) {
         let word = if rejected > 0 {
             "delivered in part"
         } else {
             "delivered"
         };
-        self.tell(parcel.sample(), word);
-        parcel.settle_part(Fate::RejectedByDestination, rejected);
-        let delay = now.saturating_duration_since(parcel.accepted_at());
-        parcel.settle(Fate::Exported);
-        self.metrics.delivered(&self.name, delay);
+        self.tell(&parcels, word);
+        for parcel in &mut parcels {
+            self.metrics
+                .delivered(now.saturating_duration_since(parcel.accepted_at()));
+            let of_this = rejected.min(parcel.spans);
+            parcel.settle_part(Fate::RejectedByDestination, of_this);
+            rejected -= of_this;
+        }
+        Parcel::settle_all(parcels, Fate::Exported);
         self.status.lock().last_delivery = Some(now);
     }
 
@@ -93,25 +98,34 @@ impl Report {
         }
     }
 
-    /// The destination will not have `spans` of a parcel.
-    pub(super) fn rejected(&self, parcel: &mut Parcel, spans: u64, answer: &Answer, now: Instant) {
-        self.tell(parcel.sample(), &format!("rejected: {answer}"));
-        parcel.settle_part(Fate::RejectedByDestination, spans);
-        if let Some(suppressed) = self.losses.pass(now) {
-            tracing::warn!(destination = %self.name, spans, %answer, suppressed,
-                "spans rejected by the destination");
-        }
+    /// The destination will not have a message.
+    pub(super) fn rejected(&self, parcels: Vec<Parcel>, answer: &Answer, now: Instant) {
+        let spans = parcels.iter().map(|parcel| parcel.spans).sum();
+        self.tell_rejected(&parcels, spans, answer, now);
+        Parcel::settle_all(parcels, Fate::RejectedByDestination);
     }
 
-    /// A parcel is lost.
-    pub(super) fn lost(&self, parcel: Parcel, loss: Loss, now: Instant) {
-        self.tell(parcel.sample(), &format!("lost: {}", loss.label()));
-        let spans = parcel.spans;
-        parcel.settle(Fate::Lost(loss));
+    /// The destination will not have `spans` of a parcel.
+    pub(super) fn rejected_part(
+        &self,
+        parcel: &mut Parcel,
+        spans: u64,
+        answer: &Answer,
+        now: Instant,
+    ) {
+        self.tell_rejected(std::slice::from_ref(parcel), spans, answer, now);
+        parcel.settle_part(Fate::RejectedByDestination, spans);
+    }
+
+    /// Parcels are lost.
+    pub(super) fn lost(&self, parcels: Vec<Parcel>, loss: Loss, now: Instant) {
+        let spans = parcels.iter().map(|parcel| parcel.spans).sum();
+        self.tell(&parcels, &format!("lost: {}", loss.label()));
+        Parcel::settle_all(parcels, Fate::Lost(loss));
         self.count_lost(spans, loss, now);
     }
 
-    /// Spans that were settled as lost.
+    /// Says of spans that were settled as lost.
     pub(super) fn count_lost(&self, spans: u64, loss: Loss, now: Instant) {
         if spans == 0 {
             return;
@@ -136,7 +150,7 @@ impl Report {
     pub(super) fn down(&self, answer: &Answer, since: Instant, now: Instant) {
         let reason = answer.to_string();
         if since == now {
-            self.metrics.destination_up(&self.name, false);
+            self.metrics.up(Some(false));
             if let Some(suppressed) = self.up_and_down.pass(now) {
                 tracing::warn!(destination = %self.name, reason, suppressed, "destination is down");
             }
@@ -146,7 +160,7 @@ impl Report {
 
     /// The destination answers, which nobody knew before the first time.
     pub(super) fn answers(&self) {
-        self.metrics.destination_up(&self.name, true);
+        self.metrics.up(Some(true));
     }
 
     /// The destination counts as up again.
@@ -160,20 +174,31 @@ impl Report {
 
     /// The destination takes messages of this size.
     pub(super) fn learned(&self, bytes_max: Option<usize>, now: Instant) {
-        let mut status = self.status.lock();
-        if status.learned_bytes_max == bytes_max {
+        let before = mem::replace(&mut self.status.lock().learned_bytes_max, bytes_max);
+        if before == bytes_max {
             return;
         }
-        status.learned_bytes_max = bytes_max;
         if let Some(suppressed) = self.errors.pass(now) {
             tracing::info!(destination = %self.name, bytes_max, suppressed,
                 "learned what size of message the destination takes");
         }
     }
 
-    fn tell(&self, sample: Option<u64>, word: &str) {
-        if let (Some(on_verdict), Some(sample)) = (&self.on_verdict, sample) {
-            on_verdict(sample, &self.name, word);
+    fn tell_rejected(&self, parcels: &[Parcel], spans: u64, answer: &Answer, now: Instant) {
+        self.tell(parcels, &format!("rejected: {answer}"));
+        if let Some(suppressed) = self.losses.pass(now) {
+            tracing::warn!(destination = %self.name, spans, %answer, suppressed,
+                "spans rejected by the destination");
+        }
+    }
+
+    fn tell(&self, parcels: &[Parcel], word: &str) {
+        let Some(on_verdict) = &self.on_verdict else {
+            return;
+        };
+        let samples: Box<[u64]> = parcels.iter().filter_map(Parcel::sample).collect();
+        if !samples.is_empty() {
+            on_verdict(samples, &self.name, word);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It decides nothing: `delivery` does. Invariant: when it ends, nothing of its queue is without a fate.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, iter, sync::Arc};
 
 use tokio::{
     sync::watch,
@@ -187,9 +187,10 @@ impl Task {
         let Some(moment) = self.delivery.expired_by(now) else {
             return;
         };
-        while let Some(parcel) = self.queue.pop_accepted_by(moment) {
-            self.delivery.report().lost(parcel, Loss::Expired, now);
-        }
+        let expired = iter::from_fn(|| self.queue.pop_accepted_by(moment));
+        self.delivery
+            .report()
+            .lost(expired.collect(), Loss::Expired, now);
     }
 
     /// Whether an end was ordered and nothing is left to do before it comes.
@@ -203,9 +204,7 @@ impl Task {
     fn abandon(&mut self, loss: Loss, now: Instant) {
         self.attempts.abort_all();
         self.delivery.abandon(loss, now);
-        for parcel in self.queue.abandon() {
-            self.delivery.report().lost(parcel, loss, now);
-        }
+        self.delivery.report().lost(self.queue.abandon(), loss, now);
     }
 }
 

@@ -10,6 +10,12 @@ use std::{
 
 use serde::Serialize;
 
+/// Different names of destinations at most since the start. An account outlives its destination, and a configuration that
+/// is edited again and again could name ever new ones; those beyond have one account together.
+pub(super) const DESTINATIONS_MAX: usize = 1000;
+/// All destinations beyond the first [`DESTINATIONS_MAX`].
+pub(super) const OTHER: &str = "other";
+
 /// How a request came in; the label `transport`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -260,15 +266,13 @@ impl Ledger {
 }
 
 fn account<'a>(totals: &'a mut Totals, name: &Arc<str>) -> &'a mut DestinationTotals {
-    if !totals.destinations.contains_key(name) {
-        totals
-            .destinations
-            .insert(Arc::clone(name), DestinationTotals::default());
-    }
-    totals
-        .destinations
-        .get_mut(name)
-        .expect("it was inserted above")
+    let accounts = &mut totals.destinations;
+    let name = if accounts.contains_key(name) || accounts.len() < DESTINATIONS_MAX {
+        Arc::clone(name)
+    } else {
+        OTHER.into()
+    };
+    accounts.entry(name).or_default()
 }
 
 // === impl Totals ===
@@ -383,6 +387,28 @@ mod tests {
             lost: 3,
         };
         assert_eq!(ledger.totals().settled_since(&before), expected);
+    }
+
+    #[test]
+    fn ever_new_destinations_share_one_account() {
+        let ledger = Ledger::default();
+        let tally = Tally {
+            received: 1,
+            forwarded: 1,
+            ..Tally::default()
+        };
+        let names = (0..1_100).map(|number| Arc::<str>::from(format!("destination {number}")));
+        let names: Vec<_> = names.collect();
+        for name in &names {
+            ledger.accept(Transport::Grpc, tally, [name]);
+        }
+        ledger.settle(&names[1_050], Fate::Exported, 1);
+        ledger.settle(&names[7], Fate::Exported, 1);
+        let totals = ledger.totals();
+        assert_eq!(totals.imbalance(), None);
+        assert_eq!(totals.destinations.len(), 1_001);
+        assert_eq!(totals.destinations[OTHER].held, 99);
+        assert_eq!(totals.destinations[&names[7]].held, 0);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use metrics::{Counter, Histogram};
 
 use super::{
     Misdirected, Transport,
+    ledger::{DESTINATIONS_MAX, OTHER},
     names::{CollectorNames, collector, own},
     page::Page,
     services::Services,
@@ -97,33 +98,14 @@ impl Live {
         clippy::cast_precision_loss,
         reason = "a message's spans and bytes are far below 2^53"
     )]
-    pub(super) fn sent(&self, destination: &str, spans: u64, bytes: usize) {
-        let series = self.destination(destination);
+    pub(super) fn sent(&self, series: &DestinationSeries, spans: u64, bytes: usize) {
         self.observe(&series.batch_spans, spans as f64);
         self.observe(&series.batch_bytes, bytes as f64);
         self.observe(&self.batch_spans, spans as f64);
     }
 
-    pub(super) fn delivered(&self, destination: &str, seconds: f64) {
-        self.observe(&self.destination(destination).delay, seconds);
-    }
-
-    pub(super) fn destination_up(&self, destination: &str, up: bool) {
-        let series = self.destination(destination);
-        series.up.store(up, Ordering::Relaxed);
-        series.known.store(true, Ordering::Relaxed);
-    }
-
-    /// Makes the series of a destination, so that they show before its first message.
-    pub(super) fn open(&self, destination: &str) {
-        self.destination(destination);
-    }
-
-    /// Says no longer whether a destination is up.
-    pub(super) fn destination_unknown(&self, destination: &str) {
-        self.destination(destination)
-            .known
-            .store(false, Ordering::Relaxed);
+    pub(super) fn delivered(&self, series: &DestinationSeries, seconds: f64) {
+        self.observe(&series.delay, seconds);
     }
 
     /// Which destinations are known to be up or down.
@@ -189,11 +171,14 @@ impl Live {
         series
     }
 
-    fn destination(&self, name: &str) -> Arc<DestinationSeries> {
+    /// The series of a destination, made when it is first asked for.
+    pub(super) fn destination(&self, name: &str) -> Arc<DestinationSeries> {
         if let Some(found) = self.destinations.read().expect(NO_PANIC).get(name) {
             return Arc::clone(found);
         }
         let mut destinations = self.destinations.write().expect(NO_PANIC);
+        let known = destinations.contains_key(name) || destinations.len() < DESTINATIONS_MAX;
+        let name = if known { name } else { OTHER };
         let series = destinations.entry(name.into()).or_insert_with(|| {
             Arc::new(DestinationSeries {
                 batch_spans: self
@@ -208,6 +193,19 @@ impl Live {
             })
         });
         Arc::clone(series)
+    }
+}
+
+impl DestinationSeries {
+    pub(super) fn set_up(&self, up: Option<bool>) {
+        self.up.store(up == Some(true), Ordering::Relaxed);
+        self.known.store(up.is_some(), Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for DestinationSeries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DestinationSeries").finish_non_exhaustive()
     }
 }
 

@@ -68,6 +68,13 @@ pub struct Metrics {
     inner: Arc<Inner>,
 }
 
+/// The metrics of one destination. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    metrics: Metrics,
+    series: Arc<live::DestinationSeries>,
+}
+
 #[derive(Debug)]
 struct Inner {
     options: Options,
@@ -142,24 +149,12 @@ impl Metrics {
         self.inner.live.ingested(transport, took.as_secs_f64());
     }
 
-    /// Observes a message that was sent to a destination.
-    pub fn sent(&self, destination: &str, spans: u64, bytes: usize) {
-        self.inner.live.sent(destination, spans, bytes);
-    }
-
-    /// Observes the time from acceptance until a destination acknowledged.
-    pub fn delivered(&self, destination: &str, delay: Duration) {
-        self.inner.live.delivered(destination, delay.as_secs_f64());
-    }
-
-    /// Says whether a destination answers. Shown while it has a queue.
-    pub fn destination_up(&self, destination: &str, up: bool) {
-        self.inner.live.destination_up(destination, up);
-    }
-
-    /// Says no longer whether a destination answers: nobody knows yet.
-    pub fn destination_unknown(&self, destination: &str) {
-        self.inner.live.destination_unknown(destination);
+    /// The metrics of one destination, looked up once.
+    pub fn destination(&self, name: &str) -> Destination {
+        Destination {
+            series: self.inner.live.destination(name),
+            metrics: self.clone(),
+        }
     }
 
     /// Says that a new configuration is in force.
@@ -183,7 +178,7 @@ impl Metrics {
         let inner = &*self.inner;
         let totals = inner.ledger.totals();
         for name in totals.destinations.keys() {
-            inner.live.open(name);
+            inner.live.destination(name);
         }
         let page = page::Page::new(inner.options.collector_names);
         scrape::Scrape {
@@ -201,6 +196,24 @@ impl Metrics {
         families.extend(scrape::process(inner.options.collector_names, uptime));
         families.sort_unstable();
         families.concat()
+    }
+}
+
+impl Destination {
+    /// Observes a message that was sent to it.
+    pub fn sent(&self, spans: u64, bytes: usize) {
+        self.metrics.inner.live.sent(&self.series, spans, bytes);
+    }
+
+    /// Observes the time from acceptance until it acknowledged.
+    pub fn delivered(&self, delay: Duration) {
+        let seconds = delay.as_secs_f64();
+        self.metrics.inner.live.delivered(&self.series, seconds);
+    }
+
+    /// Says whether it answers; `None` while nobody knows. Shown while it has a queue.
+    pub fn up(&self, up: Option<bool>) {
+        self.series.set_up(up);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Spans kept and sampled out by service. Senders name services at will, so only so many get a series of their own.
 
-use std::{collections::HashMap, sync::RwLock};
+use std::{
+    collections::HashMap,
+    sync::{OnceLock, RwLock},
+};
 
 use metrics::Counter;
 
@@ -21,6 +24,8 @@ const UNKNOWN: &[u8] = b"unknown_service";
 #[derive(Default)]
 pub(super) struct Services {
     known: RwLock<HashMap<Box<[u8]>, Series>>,
+    /// Apart, so that ever new names cost no more than a look-up.
+    other: OnceLock<Series>,
 }
 
 #[derive(Clone)]
@@ -36,25 +41,33 @@ impl Services {
             [] => UNKNOWN,
             service => service,
         };
-        if let Some(series) = self.known.read().expect(NO_PANIC).get(service) {
-            return series.count(kept, dropped);
+        self.series(page, service).count(kept, dropped);
+    }
+
+    fn series(&self, page: &Page, service: &[u8]) -> Series {
+        let known = self.known.read().expect(NO_PANIC);
+        if let Some(series) = known.get(service) {
+            return series.clone();
         }
-        self.add(page, service).count(kept, dropped);
+        if known.len() >= SERVICES_MAX {
+            return self.other(page);
+        }
+        drop(known);
+        self.add(page, service)
     }
 
     fn add(&self, page: &Page, service: &[u8]) -> Series {
         let mut known = self.known.write().expect(NO_PANIC);
-        let named = known.keys().filter(|name| ***name != *OTHER).count();
-        let is_known = known.contains_key(service);
-        let service = if is_known || named < SERVICES_MAX {
-            service
-        } else {
-            OTHER
-        };
-        known
-            .entry(service.into())
-            .or_insert_with(|| Series::new(page, service))
-            .clone()
+        if known.len() >= SERVICES_MAX && !known.contains_key(service) {
+            return self.other(page);
+        }
+        let series = known.entry(service.into());
+        series.or_insert_with(|| Series::new(page, service)).clone()
+    }
+
+    fn other(&self, page: &Page) -> Series {
+        let other = self.other.get_or_init(|| Series::new(page, OTHER));
+        other.clone()
     }
 }
 

@@ -156,9 +156,10 @@ fn busy(collector_names: CollectorNames) -> (Metrics, Levels) {
     metrics.refused_bytes(Transport::Http, "503", "full", 77);
     metrics.misdirected(Misdirected::RootPath);
     metrics.ingested(Transport::Grpc, Duration::from_millis(3));
-    metrics.sent("jaeger", 512, 195_072);
-    metrics.delivered("jaeger", Duration::from_millis(212));
-    metrics.destination_up("jaeger", true);
+    let destination = metrics.destination("jaeger");
+    destination.sent(512, 195_072);
+    destination.delivered(Duration::from_millis(212));
+    destination.up(Some(true));
     metrics.count_service(b"standalone", 5, 0);
     let policies = metrics.policy_counters(["rule errors", "default"]);
     policies.count([(5, 0), (0, 4)]);
@@ -352,7 +353,7 @@ fn what_has_not_happened_yet_is_zero_and_not_absent() {
 #[test]
 fn a_removed_destination_is_neither_up_nor_down_and_its_queue_is_gone() {
     let (metrics, levels) = busy(CollectorNames::Total);
-    metrics.destination_up("jaeger", false);
+    metrics.destination("jaeger").up(Some(false));
     let before = parse(&metrics.render(&levels));
     check(
         &before,

@@ -233,12 +233,15 @@ impl Admission {
         placed
     }
 
-    /// Gives back what a payload took of one queue.
-    pub(super) fn release(&mut self, place: Place) -> Option<Waker> {
-        let account = self.accounts.get_mut(&place.account)?;
-        account.bytes -= place.bytes;
-        account.spans -= place.spans;
-        account.accepted.remove(&place.sequence);
+    /// Gives back what payloads took of their queues.
+    pub(super) fn release(&mut self, places: impl IntoIterator<Item = Place>) -> Option<Waker> {
+        for place in places {
+            if let Some(account) = self.accounts.get_mut(&place.account) {
+                account.bytes -= place.bytes;
+                account.spans -= place.spans;
+                account.accepted.remove(&place.sequence);
+            }
+        }
         self.front_with_room()
     }
 

@@ -35,7 +35,8 @@ pub(super) struct Room {
     pub(super) shared: Arc<Shared>,
     pub(super) destination: Name,
     common: Arc<Common>,
-    place: Place,
+    /// Until it is given back.
+    place: Option<Place>,
 }
 
 impl Parcel {
@@ -55,7 +56,7 @@ impl Parcel {
                 shared,
                 destination,
                 common,
-                place,
+                place: Some(place),
             }),
         }
     }
@@ -73,6 +74,24 @@ impl Parcel {
     /// Books what became of its spans.
     pub fn settle(mut self, fate: Fate) {
         self.settle_part(fate, self.spans);
+    }
+
+    /// Books what became of all spans of one destination's parcels in one go, and gives back their room likewise.
+    pub fn settle_all(parcels: Vec<Self>, fate: Fate) {
+        let mut spans = 0;
+        let take_room = |mut parcel: Self| {
+            spans += std::mem::take(&mut parcel.spans);
+            Arc::clone(&parcel.room)
+        };
+        let rooms: Vec<_> = parcels.into_iter().map(take_room).collect();
+        let Some(first) = rooms.first() else {
+            return;
+        };
+        let shared = Arc::clone(&first.shared);
+        shared.ledger.settle(&first.destination, fate, spans);
+        // Of a payload that was cut, other pieces may hold the room still.
+        let mut rooms: Vec<_> = rooms.into_iter().filter_map(Arc::into_inner).collect();
+        shared.release(rooms.iter_mut().filter_map(|room| room.place.take()));
     }
 
     /// Books what became of `spans` of its spans; the others stay, so the caller takes these out of its segments or
@@ -126,7 +145,9 @@ impl Drop for Parcel {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.shared.release(self.place);
+        if let Some(place) = self.place.take() {
+            self.shared.release([place]);
+        }
     }
 }
 

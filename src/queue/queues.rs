@@ -294,8 +294,8 @@ impl fmt::Debug for Queue {
 // === impl Shared ===
 
 impl Shared {
-    pub(super) fn release(&self, place: Place) {
-        let wake = self.lock().release(place);
+    pub(super) fn release(&self, places: impl IntoIterator<Item = Place>) {
+        let wake = self.lock().release(places);
         wake.into_iter().for_each(Waker::wake);
     }
 

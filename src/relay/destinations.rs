@@ -107,7 +107,7 @@ impl Destinations {
             bytes_max: config.queue_bytes_max(),
             required: true,
         };
-        store::Destination::spawn(self.store.clone(), queues, options, metrics.clone(), tasks)
+        store::Destination::spawn(self.store.clone(), queues, options, metrics, tasks)
     }
 
     fn lock(&self) -> MutexGuard<'_, Working> {

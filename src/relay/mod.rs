@@ -101,8 +101,8 @@ impl Relay {
             metrics: metrics.clone(),
             resolver,
             tasks: tasks.clone(),
-            on_verdict: Some(Arc::new(move |sample, destination, answer| {
-                teller.answered(sample, destination, answer);
+            on_verdict: Some(Arc::new(move |samples, destination, answer| {
+                teller.answered(samples, destination, answer);
             })),
         };
         let destinations = Destinations::new(context, store.clone());

@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::Store;
 use crate::{
-    metrics::{Fate, Loss, Metrics},
+    metrics::{self, Fate, Loss, Metrics},
     queue::{Options, Parcel, Queue, Queues, Ready, supervise},
 };
 
@@ -33,7 +33,7 @@ pub struct Destination {
 struct Consumer {
     store: Store,
     queue: Arc<Queue>,
-    metrics: Metrics,
+    metrics: metrics::Destination,
     stop: CancellationToken,
 }
 
@@ -43,7 +43,7 @@ impl Destination {
         store: Store,
         queues: &Queues,
         options: Options,
-        metrics: Metrics,
+        metrics: &Metrics,
         tasks: &TaskTracker,
     ) -> Self {
         let queue = Arc::new(queues.open(DESTINATION.into(), options));
@@ -51,7 +51,7 @@ impl Destination {
         let consumer = Consumer {
             store,
             queue: Arc::clone(&queue),
-            metrics,
+            metrics: metrics.destination(DESTINATION),
             stop: stop.clone(),
         };
         let name = Arc::clone(queue.name());
@@ -84,7 +84,7 @@ impl Drop for Destination {
 impl Consumer {
     /// Takes what comes until the queue is closed and empty, or until it is told to stop: then what is left is lost.
     async fn run(self) {
-        self.metrics.destination_up(DESTINATION, true);
+        self.metrics.up(Some(true));
         while let Some(Ready::Parcels) = self.stop.run_until_cancelled(self.queue.ready()).await {
             while let Some(parcel) = self.queue.try_pop() {
                 self.take(parcel).await;
@@ -100,11 +100,11 @@ impl Consumer {
         if self.stop.run_until_cancelled(delivering).await.is_none() {
             return parcel.settle(Fate::Lost(Loss::Shutdown));
         }
-        self.metrics.sent(DESTINATION, parcel.spans, parcel.bytes);
-        self.metrics
-            .delivered(DESTINATION, parcel.accepted_at().elapsed());
+        self.metrics.sent(parcel.spans, parcel.bytes);
+        self.metrics.delivered(parcel.accepted_at().elapsed());
         if let Some(sample) = parcel.sample() {
-            self.store.answered(sample, self.queue.name(), "delivered");
+            let samples = [sample].into();
+            self.store.answered(samples, self.queue.name(), "delivered");
         }
         parcel.settle(Fate::Exported);
     }

@@ -84,6 +84,11 @@ impl Fraction {
         u64::MAX >> self.halvings
     }
 
+    /// Whether nothing changes while nothing comes.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.halvings == 0 && self.backlog <= 0.0
+    }
+
     /// The share, 0 to 1.
     pub(super) fn share(&self) -> f64 {
         2_f64.powi(-self.halvings.cast_signed())

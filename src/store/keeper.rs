@@ -28,8 +28,8 @@ use crate::{
 pub(super) enum Event {
     /// A request passed.
     Passed(Sample),
-    /// A destination answered for a request.
-    Answered(SampleId, Answer),
+    /// A destination answered for requests of these numbers.
+    Answered(Box<[u64]>, Answer),
     /// Spans reached the store as a destination; the sender waits for the end of it.
     Delivered(Bytes, oneshot::Sender<()>),
 }
@@ -47,6 +47,7 @@ impl Keeper {
         let mut ticks = interval(Duration::from_secs(1) / TICKS_PER_SECOND);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut taken = 0;
+        let mut at_rest = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -54,8 +55,8 @@ impl Keeper {
                     Some(event) => taken += self.take(event),
                     None => break,
                 },
-                now = ticks.tick() => {
-                    self.shared.tick(taken, now);
+                now = ticks.tick(), if taken > 0 || !at_rest => {
+                    at_rest = self.shared.tick(taken, now);
                     taken = 0;
                 }
             }
@@ -69,8 +70,10 @@ impl Keeper {
         let now = Instant::now();
         let taken = match event {
             Event::Passed(sample) => pass(traces, &sample, now),
-            Event::Answered(request, answer) => {
-                traces.answer(request, answer);
+            Event::Answered(samples, answer) => {
+                for sample in samples {
+                    traces.answer(SampleId(sample), &answer);
+                }
                 0
             }
             Event::Delivered(message, done) => {

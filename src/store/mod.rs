@@ -179,18 +179,16 @@ impl Store {
         Some(id.0)
     }
 
-    /// Notes what a destination answered for the request that [`Store::record`] gave this number; as everything here
+    /// Notes what a destination answered for the requests that [`Store::record`] gave these numbers; as everything here
     /// without waiting.
-    pub fn answered(&self, sample: u64, destination: &Arc<str>, answer: &str) {
+    pub fn answered(&self, samples: Box<[u64]>, destination: &Arc<str>, answer: &str) {
         let end = answer.floor_char_boundary(ANSWER_BYTES_MAX);
         let answer = Answer {
             destination: Arc::clone(destination),
             text: answer[..end].into(),
         };
         // An answer that finds no place is not shown: there is nobody to wait for it.
-        self.events
-            .try_send(Event::Answered(SampleId(sample), answer))
-            .ok();
+        self.events.try_send(Event::Answered(samples, answer)).ok();
     }
 
     /// Takes a message as a destination does: an `ExportTraceServiceRequest` that a scan has checked, in segments. Returns
@@ -265,8 +263,8 @@ impl Shared {
         self.threshold.load(Ordering::Relaxed)
     }
 
-    /// `taken` bytes went on the shelf since the last tick.
-    fn tick(&self, taken: u64, now: Instant) {
+    /// `taken` bytes went on the shelf since the last tick. Returns whether the next tick can wait until more comes.
+    fn tick(&self, taken: u64, now: Instant) -> bool {
         let skipped = self.skipped_bytes.swap(0, Ordering::Relaxed);
         let mut state = self.lock();
         state.fraction.tick(taken + skipped);
@@ -277,6 +275,7 @@ impl Shared {
         let threshold = state.fraction.threshold();
         state.shelf.admit(threshold, now);
         self.publish(&state);
+        state.fraction.is_at_rest()
     }
 
     fn publish(&self, state: &State) {

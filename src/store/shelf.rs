@@ -109,16 +109,16 @@ impl Shelf {
     }
 
     /// Notes what a destination answered for a request, if any of its traces is still here.
-    pub(super) fn answer(&mut self, request: SampleId, answer: Answer) {
+    pub(super) fn answer(&mut self, request: SampleId, answer: &Answer) {
         let Some(noted) = self.requests.get_mut(&request) else {
             return;
         };
         let answers = &mut noted.note.answers;
-        if answers.len() >= ANSWERS_MAX || answers.contains(&answer) {
+        if answers.len() >= ANSWERS_MAX || answers.contains(answer) {
             return;
         }
         let bytes = size_of::<Answer>() + answer.text.len();
-        answers.push(answer);
+        answers.push(answer.clone());
         noted.bytes += bytes;
         self.bytes += bytes;
         self.evict();

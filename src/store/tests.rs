@@ -1,6 +1,6 @@
 //! The store from the door to the document: what passes is shown, what is too much is not, and the bound holds.
 
-use std::time::Duration;
+use std::{future::poll_fn, time::Duration};
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -139,8 +139,10 @@ async fn a_trace_is_shown_as_it_passed_with_decisions_and_answers() {
     );
     let sample = record(&running.store, body).await.unwrap();
     let answer = "OK after 212 ms";
-    running.store.answered(sample, &"jaeger".into(), answer);
-    running.store.answered(sample, &"jaeger".into(), answer);
+    for _ in ["once", "twice"] {
+        let samples = [sample + 1, sample].into();
+        running.store.answered(samples, &"jaeger".into(), answer);
+    }
     running.settled().await;
 
     let document = running.store.trace(&trace_id(7)).unwrap();
@@ -332,9 +334,36 @@ async fn events_on_their_way_are_bounded_too() {
             .is_none()
     );
     assert_eq!(store.level().skipped_spans, 1);
-    store.answered(1, &"jaeger".into(), "OK");
+    store.answered([1].into(), &"jaeger".into(), "OK");
     drop(keeper);
     store.deliver(&[encoded("a", vec![span(1, 1, 1)])]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_at_rest_sleeps() {
+    for (bytes_max, body) in [
+        (0, Bytes::new()),
+        (MIB, encoded("standalone", vec![span(1, 1, 200_000)])),
+    ] {
+        let (store, keeper) = Store::new(Options { bytes_max });
+        let mut running = Box::pin(keeper.run(CancellationToken::new()));
+        let mut polls = 0;
+        let counted = poll_fn(|context| {
+            polls += 1;
+            running.as_mut().poll(context)
+        });
+        let using = async {
+            record(&store, body).await;
+            store.deliver(&[Bytes::new()]).await;
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        };
+        tokio::select! {
+            () = counted => unreachable!("a store is left"),
+            () = using => {}
+        }
+        // What came was more than one tick's share, so some passed until the store was at rest.
+        assert!(polls < 100, "{polls} in an hour");
+    }
 }
 
 #[tokio::test]
@@ -467,8 +496,7 @@ impl AsDestination {
             bytes_max: MIB,
             required: true,
         };
-        let destination =
-            Destination::spawn(store.clone(), &queues, bounds, metrics.clone(), &tasks);
+        let destination = Destination::spawn(store.clone(), &queues, bounds, &metrics, &tasks);
         Self {
             metrics,
             queues,

@@ -49,7 +49,8 @@ pub(super) fn body(protocol: Protocol, compression: Compression, segments: &[Byt
 
 impl Chunks {
     fn gather(prefix_bytes: usize, segments: &[Bytes]) -> Self {
-        let message_bytes = segments.iter().map(Bytes::len).sum();
+        let message_bytes: usize = segments.iter().map(Bytes::len).sum();
+        let mut bytes_left = message_bytes;
         let mut small = BytesMut::new();
         let mut chunks = VecDeque::new();
         if prefix_bytes > 0 {
@@ -57,14 +58,18 @@ impl Chunks {
         }
         for segment in segments {
             let gathers = segment.len() < GATHER_BYTES_BELOW;
-            if !gathers || small.len() >= GATHERED_BYTES_MAX {
+            if !gathers || small.len() + segment.len() > GATHERED_BYTES_MAX {
                 chunks.extend((!small.is_empty()).then(|| small.split().freeze()));
             }
             if gathers {
+                if small.capacity() < small.len() + segment.len() {
+                    small.reserve(bytes_left.min(GATHERED_BYTES_MAX));
+                }
                 small.put_slice(segment);
             } else {
                 chunks.push_back(segment.clone());
             }
+            bytes_left -= segment.len();
         }
         chunks.extend((!small.is_empty()).then(|| small.freeze()));
         Self::of(chunks)
@@ -167,10 +172,18 @@ mod tests {
 
     #[test]
     fn many_small_segments_are_few_chunks() {
-        let segments = segments(&[100; 1000]);
-        let chunks = body(Protocol::Http, Compression::None, &segments);
-        assert!(chunks.chunks.len() < 10, "{}", chunks.chunks.len());
-        assert_eq!(whole(&chunks), segments.concat());
+        for (segments, expected) in [
+            (segments(&[100; 1000]), 7),
+            (segments(&[4_000; 10]), 3),
+            (segments(&[4_000, 4_000, 4_000, 4_000, 385]), 2),
+            (segments(&[4_000, 4_000, 4_000, 4_000, 384]), 1),
+        ] {
+            let chunks = body(Protocol::Http, Compression::None, &segments);
+            assert_eq!(chunks.chunks.len(), expected);
+            let fits = |chunk: &Bytes| chunk.len() <= GATHERED_BYTES_MAX;
+            assert!(chunks.chunks.iter().all(fits), "a frame holds a chunk");
+            assert_eq!(whole(&chunks), segments.concat());
+        }
     }
 
     #[test]

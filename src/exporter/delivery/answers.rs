@@ -70,15 +70,11 @@ impl Delivery {
         self.learned.delivered(message.bytes);
         self.apply_limits(now);
         // The peer's number counts at most what the message held.
-        let mut rejected = rejected_spans.min(message.spans);
+        let rejected = rejected_spans.min(message.spans);
         if rejected > 0 || !remark.is_empty() {
             self.report.remark(rejected, remark, now);
         }
-        for parcel in message.parcels {
-            let of_this = rejected.min(parcel.spans);
-            rejected -= of_this;
-            self.report.delivered(parcel, of_this, now);
-        }
+        self.report.delivered(message.parcels, rejected, now);
     }
 
     /// No verdict: it is sent again.
@@ -129,9 +125,7 @@ impl Delivery {
     fn keep_or_give_up(&mut self, message: Message, now: Instant) {
         let alone = message.parcels.len() == 1;
         if alone && message.suspicion >= REQUEST_SUSPICION_MAX {
-            for parcel in message.parcels {
-                self.report.lost(parcel, Loss::Undeliverable, now);
-            }
+            self.report.lost(message.parcels, Loss::Undeliverable, now);
         } else if !alone && message.suspicion >= BATCH_SUSPICION_MAX {
             let stage = message.stage;
             self.waiting.extend(message.request_by_request(stage));
@@ -169,12 +163,12 @@ impl Delivery {
             Verdict::Malformed => self.malformed(message, answer, now),
             Verdict::TooLarge => self.too_large(message, answer, now),
             Verdict::NotAllowed => {
-                self.rejected(message, answer, now);
+                self.report.rejected(message.parcels, answer, now);
                 let wait = self.probe_wait();
                 self.down(false, Cause::Verdicts, answer, wait, now);
             }
             Verdict::Refused => {
-                self.rejected(message, answer, now);
+                self.report.rejected(message.parcels, answer, now);
                 self.count_streak(answer, now);
             }
         }
@@ -186,7 +180,7 @@ impl Delivery {
             Stage::Batch => self.at_once(message.request_by_request(Stage::Alone), now),
             Stage::Alone => self.repair(message, answer, now),
             Stage::Repaired => {
-                self.rejected(message, answer, now);
+                self.report.rejected(message.parcels, answer, now);
                 self.streak = None;
             }
         }
@@ -195,14 +189,14 @@ impl Delivery {
     fn repair(&mut self, mut message: Message, answer: &Answer, now: Instant) {
         let repaired = wire::repair(&message.segments());
         if repaired.malformed == 0 && repaired.strings_repaired == 0 {
-            self.rejected(message, answer, now);
+            self.report.rejected(message.parcels, answer, now);
             return self.count_streak(answer, now);
         }
         self.streak = None;
         for parcel in &mut message.parcels {
             let malformed = parcel.spans.saturating_sub(repaired.spans);
             if malformed > 0 {
-                self.report.rejected(parcel, malformed, answer, now);
+                self.report.rejected_part(parcel, malformed, answer, now);
             }
             parcel.replace(repaired.segments.clone());
         }
@@ -215,9 +209,7 @@ impl Delivery {
     /// Request by request, then by halves; a single span that is too large is lost.
     fn too_large(&mut self, message: Message, answer: &Answer, now: Instant) {
         if message.spans == 1 {
-            for parcel in message.parcels {
-                self.report.lost(parcel, Loss::TooLarge, now);
-            }
+            self.report.lost(message.parcels, Loss::TooLarge, now);
             return self.count_streak(answer, now);
         }
         self.learned.refused(message.bytes);
@@ -233,13 +225,6 @@ impl Delivery {
             halves
         };
         self.at_once(pieces, now);
-    }
-
-    fn rejected(&mut self, message: Message, answer: &Answer, now: Instant) {
-        for mut parcel in message.parcels {
-            let spans = parcel.spans;
-            self.report.rejected(&mut parcel, spans, answer, now);
-        }
     }
 
     /// A request was settled although nothing is wrong with it. After too many in a row it is the destination.

@@ -201,9 +201,8 @@ impl Delivery {
         let batched = std::iter::from_fn(|| self.batcher.take_front());
         let batched: Vec<_> = batched.flat_map(|batch| batch.parcels).collect();
         let parcels = messages.into_iter().flat_map(|message| message.parcels);
-        for parcel in parcels.chain(batched) {
-            self.report.lost(parcel, loss, now);
-        }
+        self.report
+            .lost(parcels.chain(batched).collect(), loss, now);
     }
 
     /// Parcels accepted by then are too old to be sent.
@@ -259,9 +258,7 @@ impl Delivery {
             expired.extend(message.take_accepted_by(moment));
         }
         self.waiting.retain(|message| !message.parcels.is_empty());
-        for parcel in expired {
-            self.report.lost(parcel, Loss::Expired, now);
-        }
+        self.report.lost(expired, Loss::Expired, now);
     }
 
     /// The next moment at which something changes by itself. What is due already waits for an answer.

@@ -208,19 +208,22 @@ async fn the_trace_store_hears_what_became_of_its_samples() {
     backend.script([Answer::Grpc(Code::Unknown, None)]);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&heard);
-    let rig = Rig::start_telling(
-        quick(&backend, Protocol::Grpc),
-        move |sample, name, word| {
-            told.lock().unwrap().push(format!("{sample} {name} {word}"));
-        },
-    );
-    for sample in [Some(1), None, Some(2)] {
-        rig.push_sampled(sample).await;
+    let mut options = quick(&backend, Protocol::Grpc);
+    options.batch.spans = 3;
+    options.batch.delay = PATIENCE;
+    let rig = Rig::start_telling(options, move |samples, name, word| {
+        let line = format!("{samples:?} {name} {word}");
+        told.lock().unwrap().push(line);
+    });
+    for samples in [[Some(1), None, Some(2)], [Some(3), Some(4), Some(5)]] {
+        for sample in samples {
+            rig.push_sampled(sample).await;
+        }
         rig.settled().await;
     }
     let expected = [
-        "1 jaeger rejected: UNKNOWN: as scripted",
-        "2 jaeger delivered",
+        "[1, 2] jaeger rejected: UNKNOWN: as scripted",
+        "[3, 4, 5] jaeger delivered",
     ];
     assert_eq!(*heard.lock().unwrap(), expected);
     rig.finish().await;
@@ -229,7 +232,7 @@ async fn the_trace_store_hears_what_became_of_its_samples() {
 #[tokio::test]
 async fn a_fault_in_the_task_costs_what_it_held_and_is_started_again() {
     let backend = FakeBackend::start().await;
-    let fault = |_, _: &Arc<str>, _: &str| panic!("a fault, on purpose");
+    let fault = |_: Box<[u64]>, _: &Arc<str>, _: &str| panic!("a fault, on purpose");
     let rig = Rig::start_telling(quick(&backend, Protocol::Grpc), fault);
     for sample in [Some(1), None] {
         rig.push_sampled(sample).await;

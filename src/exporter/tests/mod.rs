@@ -93,7 +93,7 @@ impl Rig {
     /// One whose trace store does this when it is told of an answer.
     fn start_telling(
         options: Options,
-        on_verdict: impl Fn(u64, &Arc<str>, &str) + Send + Sync + 'static,
+        on_verdict: impl Fn(Box<[u64]>, &Arc<str>, &str) + Send + Sync + 'static,
     ) -> Self {
         Self::start_in(options, Resolver::System, Some(Arc::new(on_verdict)))
     }

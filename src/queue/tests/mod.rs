@@ -425,6 +425,37 @@ async fn a_payload_that_was_cut_or_exchanged_lets_go_of_its_buffers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn parcels_are_settled_together_and_their_room_comes_back_when_all_of_a_payload_is() {
+    let house = House::new();
+    let queue = house.open("jaeger", 3, true);
+    for _ in 0..3 {
+        house.admit(house.one()).await.unwrap();
+    }
+    let mut waiting = Sleeper::new(house.admit(house.one()));
+    assert_eq!(waiting.poll_if_woken(), None);
+    let limits = Limits {
+        spans: 1,
+        bytes_max: 1 << 20,
+        bytes_learned: 1 << 20,
+    };
+    let popped = [1, 2, 3].map(|_| queue.try_pop().unwrap());
+    let mut pieces: Vec<_> = popped
+        .into_iter()
+        .flat_map(|parcel| cut(parcel, limits).0)
+        .collect();
+    let last = pieces.pop().unwrap();
+    Parcel::settle_all(Vec::new(), Fate::Exported);
+    Parcel::settle_all(pieces, Fate::Exported);
+    house.assert_balanced(1, "jaeger");
+    assert_eq!(queue.gauges().payloads, 1);
+    assert_eq!(waiting.poll_if_woken(), Some(Ok(())), "there is room");
+    Parcel::settle_all(vec![last], Fate::Lost(Loss::Expired));
+    drain(&queue);
+    house.assert_balanced(0, "jaeger");
+    assert_eq!(house.budget.used_total(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn gauges_tell_the_oldest_and_the_capacity() {
     let house = House::new();
     let queue = house.open("jaeger", 10, true);
