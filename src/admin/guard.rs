@@ -3,8 +3,12 @@
 //! Browsers are the danger on loopback: a page may be made to resolve its own name to this machine (DNS rebinding), or send
 //! a POST across origins. Both are told by headers that no page can forge.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
 
+use arc_swap::ArcSwap;
 use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, Method, StatusCode, header, request::Parts, uri::Authority};
 use sha2::Sha256;
@@ -17,18 +21,13 @@ const OPEN_PATHS: [&str; 3] = ["/metrics", "/livez", "/readyz"];
 /// A body is at most this many bytes; nothing here reads one.
 pub(super) const BODY_BYTES_MAX: u64 = 64 * 1024;
 
-/// The rules of one listener.
+/// The rules of one listener; hosts and token are those in force when a request comes.
 #[derive(Debug)]
 pub(super) struct Guard {
-    allowed_hosts: Vec<String>,
+    options: Arc<ArcSwap<Options>>,
     machine_name: Option<String>,
     is_loopback: bool,
-    token: Option<Token>,
 }
-
-/// A token as it is kept: its keyed hash, so that comparing takes the same time whatever was guessed, and nothing that is
-/// printed can show it.
-struct Token(Hmac<Sha256>);
 
 /// A request was turned away.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,15 +39,14 @@ pub(super) struct Denied {
 impl Guard {
     /// The rules for a listener at `address`.
     pub(super) fn new(
-        options: &Options,
+        options: Arc<ArcSwap<Options>>,
         address: SocketAddr,
         machine_name: Option<String>,
     ) -> Self {
         Self {
-            allowed_hosts: options.allowed_hosts.clone(),
+            options,
             machine_name,
             is_loopback: address.ip().to_canonical().is_loopback(),
-            token: options.token.as_deref().map(Token::new),
         }
     }
 
@@ -108,13 +106,14 @@ impl Guard {
                 .machine_name
                 .as_deref()
                 .is_some_and(|name| name.eq_ignore_ascii_case(host))
-            || self.allowed_hosts.iter().any(|allowed| {
+            || self.options.load().allowed_hosts.iter().any(|allowed| {
                 allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(authority)
             })
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Denied> {
-        let Some(token) = &self.token else {
+        let options = self.options.load();
+        let Some(token) = &options.token else {
             if self.is_loopback {
                 return Ok(());
             }
@@ -128,7 +127,7 @@ impl Guard {
             .and_then(|value| value.to_str().ok())
             .and_then(bearer);
         match given {
-            Some(given) if token.is(given) => Ok(()),
+            Some(given) if is_same(token, given) => Ok(()),
             _ => Err(Denied::new(
                 StatusCode::UNAUTHORIZED,
                 "changes need the header `Authorization: Bearer TOKEN` with the token of admin.token_file",
@@ -212,29 +211,19 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Denied> {
     ))
 }
 
-impl Token {
-    fn new(token: &str) -> Self {
-        Self(Self::hash(token))
-    }
-
-    fn is(&self, given: &str) -> bool {
-        let given = Self::hash(given).finalize().into_bytes();
-        self.0.clone().verify_slice(&given).is_ok()
-    }
-
-    /// Keyed with a constant: this only makes all tokens equally long.
-    fn hash(token: &str) -> Hmac<Sha256> {
-        let mut hash = Hmac::<Sha256>::new_from_slice(b"otlp-relay admin token")
-            .expect("HMAC takes keys of any length");
-        hash.update(token.as_bytes());
-        hash
-    }
+/// Compares keyed hashes, so that it takes the same time whatever was guessed.
+fn is_same(token: &str, given: &str) -> bool {
+    hash(token)
+        .verify_slice(&hash(given).finalize().into_bytes())
+        .is_ok()
 }
 
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(***)")
-    }
+/// Keyed with a constant: this only makes all tokens equally long.
+fn hash(token: &str) -> Hmac<Sha256> {
+    let mut hash = Hmac::<Sha256>::new_from_slice(b"otlp-relay admin token")
+        .expect("HMAC takes keys of any length");
+    hash.update(token.as_bytes());
+    hash
 }
 
 impl Denied {

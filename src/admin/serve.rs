@@ -5,6 +5,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -36,11 +37,11 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
-/// Serves the admin port on `listener` until `stop`, on whatever tokio runtime this runs. Returns when the last connection
-/// has ended, at most two seconds later.
+/// Serves the admin port on `listener` until `stop`, on whatever tokio runtime this runs. Each request is held to `options`
+/// as they are then. Returns when the last connection has ended, at most two seconds later.
 pub async fn serve(
     listener: std::net::TcpListener,
-    options: &Options,
+    options: Arc<ArcSwap<Options>>,
     state: State,
     stop: CancellationToken,
 ) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::{net::Ipv4Addr, sync::Mutex, time::Duration};
 
+use arc_swap::ArcSwap;
 use http::Request;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -16,12 +17,12 @@ use crate::{
     queue, store,
 };
 
-fn options(allowed_hosts: &[&str], token: Option<&str>) -> Options {
-    Options {
+fn options(allowed_hosts: &[&str], token: Option<&str>) -> Arc<ArcSwap<Options>> {
+    Arc::new(ArcSwap::from_pointee(Options {
         listen: (Ipv4Addr::LOCALHOST, 0).into(),
         allowed_hosts: allowed_hosts.iter().map(|&host| host.to_owned()).collect(),
         token: token.map(str::to_owned),
-    }
+    }))
 }
 
 fn status_of(guard: &Guard, request: http::request::Builder) -> u16 {
@@ -36,7 +37,7 @@ fn status_of(guard: &Guard, request: http::request::Builder) -> u16 {
 fn hosts_that_are_not_ours_are_misdirected() {
     let options = options(&["relay.example", "relay.example.org:8888"], None);
     let guard = Guard::new(
-        &options,
+        options,
         "127.0.0.1:8888".parse().unwrap(),
         Some("box7".into()),
     );
@@ -99,7 +100,7 @@ fn changes_need_a_loopback_address_or_the_token() {
         ("0.0.0.0:1", Some("secret"), Some("Basic secret"), 401),
         ("0.0.0.0:1", Some("secret"), Some("secret"), 401),
     ] {
-        let guard = Guard::new(&options(&[], token), address.parse().unwrap(), None);
+        let guard = Guard::new(options(&[], token), address.parse().unwrap(), None);
         let with = |mut request: http::request::Builder| {
             if let Some(authorization) = authorization {
                 request = request.header("authorization", authorization);
@@ -116,7 +117,7 @@ fn changes_need_a_loopback_address_or_the_token() {
 
 #[test]
 fn another_sites_page_changes_nothing() {
-    let guard = Guard::new(&options(&[], None), "127.0.0.1:1".parse().unwrap(), None);
+    let guard = Guard::new(options(&[], None), "127.0.0.1:1".parse().unwrap(), None);
     for (name, value, expected) in [
         ("sec-fetch-site", "same-origin", 200),
         ("sec-fetch-site", "none", 200),
@@ -150,7 +151,7 @@ fn another_sites_page_changes_nothing() {
 #[test]
 fn a_token_is_never_printed() {
     let guard = Guard::new(
-        &options(&[], Some("planted")),
+        options(&[], Some("planted")),
         "127.0.0.1:1".parse().unwrap(),
         None,
     );
@@ -240,7 +241,7 @@ impl Served {
         let (served, stopped) = (state.clone(), stop.clone());
         tasks.spawn(async move {
             let options = options(&[], None);
-            serve(listener, &options, served, stopped).await.unwrap();
+            serve(listener, options, served, stopped).await.unwrap();
         });
         tasks.close();
         Self {
@@ -544,7 +545,7 @@ async fn it_runs_on_a_runtime_of_its_own() {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(serve(listener, &options(&[], None), state, stop))
+        runtime.block_on(serve(listener, options(&[], None), state, stop))
     });
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{load::Load, log, run::farewell, runtime, say, signals};
 use crate::{
-    config::{self, Config, Surroundings},
+    config::{self, Config, Log, LogFormat, Surroundings},
     document::Findings,
     exporter::Resolver,
     metrics::Totals,
@@ -29,13 +29,19 @@ sampling: { policy_file: policies.yaml }
 enrichment:
   - on: resource
     set: { deployment.environment.name: demo }
-log: { level: warn }
 ";
+
+/// The demo has lines of its own for standard output.
+const LOG: Log = Log {
+    format: LogFormat::Text,
+    level: tracing::Level::WARN,
+};
 
 /// The same fraction for all services of a trace keeps traces whole.
 const POLICIES: &str = "default: { sample_fraction: 0.25 }\n";
 
 pub(super) fn run(seconds: Option<u64>) -> ExitCode {
+    drop(log::init(LOG)); // It never changes.
     match runtime().map(|runtime| runtime.block_on(demo(seconds))) {
         Ok(Ok(code)) => code,
         Ok(Err(message)) => {
@@ -79,9 +85,9 @@ fn start() -> Result<Relay, String> {
     let mut last = String::new();
     for listeners in LISTENERS {
         let config = config(listeners).map_err(|findings| findings.to_string())?;
-        log::init(&config.log);
         let load = Box::new(move || self::config(listeners));
-        match Relay::bind(config, load, Resolver::System) {
+        let keep_log = Box::new(|_| ());
+        match Relay::bind(config, load, keep_log, Resolver::System) {
             Ok(relay) => return Ok(relay),
             Err(error @ BindError::Listen { .. }) => last = error.to_string(),
             Err(error) => return Err(error.to_string()),

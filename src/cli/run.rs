@@ -10,7 +10,7 @@ use crate::{
     config::{self, Config, Surroundings},
     exporter::Resolver,
     metrics::{DestinationTotals, Totals},
-    relay::{Addresses, Ended, Load, Relay},
+    relay::{Addresses, Ended, Load, Relay, SetLog},
 };
 
 pub(super) fn run(file: Option<&Path>) -> ExitCode {
@@ -23,7 +23,7 @@ pub(super) fn run(file: Option<&Path>) -> ExitCode {
             return ExitCode::from(WRONG_USAGE);
         }
     };
-    log::init(&config.log);
+    let set_log = log::init(config.log);
     for warning in &config.warnings.0 {
         tracing::warn!("{warning}");
     }
@@ -34,8 +34,7 @@ pub(super) fn run(file: Option<&Path>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let load = loader(file);
-    runtime.block_on(serve(config, load))
+    runtime.block_on(serve(config, loader(file), set_log))
 }
 
 /// Loads the same configuration again, from the file as it is then.
@@ -44,9 +43,9 @@ fn loader(file: Option<&Path>) -> Load {
     Box::new(move || config::load(file.as_deref(), &Surroundings::of_process()))
 }
 
-async fn serve(config: Config, load: Load) -> ExitCode {
+async fn serve(config: Config, load: Load, set_log: SetLog) -> ExitCode {
     let file = config.file.clone();
-    let relay = match Relay::bind(config, load, Resolver::System) {
+    let relay = match Relay::bind(config, load, set_log, Resolver::System) {
         Ok(relay) => relay,
         Err(error) => {
             tracing::error!(%error, "cannot start");

@@ -138,9 +138,9 @@ impl AdminThread {
         let stop = CancellationToken::new();
         let until = stop.clone();
         let state = pages::state(shared);
-        let options = shared.config().admin.clone();
+        let options = Arc::clone(&shared.admin_options);
         let thread = thread::Builder::new().name("admin".into()).spawn(move || {
-            let served = runtime.block_on(admin::serve(listener, &options, state, until));
+            let served = runtime.block_on(admin::serve(listener, options, state, until));
             if let Err(error) = served {
                 tracing::error!(%error, "the admin server ended");
             }

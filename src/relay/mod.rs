@@ -22,13 +22,14 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use listeners::{Addresses, BindError};
-pub use reload::{Load, ReloadError};
+pub use reload::{Load, ReloadError, SetLog};
 
 use self::{
     destinations::Destinations,
     listeners::{AdminThread, Listeners},
 };
 use crate::{
+    admin,
     budget::Budget,
     config::Config,
     exporter::{self, Resolver},
@@ -66,8 +67,10 @@ struct Shared {
     store: Store,
     destinations: Destinations,
     receiver_options: Arc<ArcSwap<receiver::Options>>,
+    admin_options: Arc<ArcSwap<admin::Options>>,
     config: Mutex<Arc<Config>>,
     load: Load,
+    set_log: SetLog,
     stopping: AtomicBool,
     tasks: TaskTracker,
 }
@@ -84,9 +87,14 @@ pub struct Ended {
 // === impl Relay ===
 
 impl Relay {
-    /// Binds the ports and starts the destinations. `load` reads the configuration again, for a reload; `resolver` finds the
-    /// addresses of destinations. Call it within a runtime.
-    pub fn bind(config: Config, load: Load, resolver: Resolver) -> Result<Self, BindError> {
+    /// Binds the ports and starts the destinations. `load` reads the configuration again, for a reload, and `set_log` changes
+    /// the log accordingly; `resolver` finds the addresses of destinations. Call it within a runtime.
+    pub fn bind(
+        config: Config,
+        load: Load,
+        set_log: SetLog,
+        resolver: Resolver,
+    ) -> Result<Self, BindError> {
         let listeners = Listeners::bind(&config)?;
         let metrics = Metrics::new(metrics::Options {
             collector_names: config.collector_names,
@@ -117,8 +125,10 @@ impl Relay {
             store,
             destinations,
             receiver_options: Arc::new(ArcSwap::from_pointee(config.receivers.clone())),
+            admin_options: Arc::new(ArcSwap::from_pointee(config.admin.clone())),
             config: Mutex::new(Arc::new(config)),
             load,
+            set_log,
             stopping: AtomicBool::new(false),
             tasks,
         };

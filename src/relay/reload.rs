@@ -7,12 +7,15 @@ use std::{
 
 use super::{BindError, Shared, stages};
 use crate::{
-    config::{self, Config},
+    config::{self, Config, Log},
     document::Findings,
 };
 
 /// Reads the configuration again.
 pub type Load = Box<dyn Fn() -> Result<Config, Findings> + Send + Sync>;
+
+/// Told how log lines are written from now on: whoever starts the log owns it.
+pub type SetLog = Box<dyn Fn(Log) + Send + Sync>;
 
 /// The old configuration stays, and why.
 #[derive(Debug)]
@@ -56,7 +59,9 @@ impl Shared {
         self.pipeline.replace(stages(&config, &self.metrics));
         self.receiver_options
             .store(Arc::new(config.receivers.clone()));
+        self.admin_options.store(Arc::new(config.admin.clone()));
         self.store.resize(config.store);
+        (self.set_log)(config.log);
         *in_force = Arc::new(config);
         self.metrics.config_reloaded();
         Ok(self.metrics.config_generation())

@@ -266,7 +266,8 @@ async fn admin() {
     const CONFIG: &str = "receivers: { grpc: { listen: 127.0.0.1:0 }, http: { listen: 127.0.0.1:0 } }\n\
         admin: { listen: 127.0.0.1:0 }\n";
     let config = || load("relay.yaml", &[], &|_| Ok(CONFIG.into()));
-    let relay = Relay::bind(config(), Box::new(move || Ok(config())), Resolver::System).unwrap();
+    let (load, set_log) = (Box::new(move || Ok(config())), Box::new(|_| ()));
+    let relay = Relay::bind(config(), load, set_log, Resolver::System).unwrap();
     let address = relay.addresses().admin;
     let stop = CancellationToken::new();
     let asking = tokio::task::spawn_blocking({

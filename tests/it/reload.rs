@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use otlp_relay::config::LogFormat;
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 
 use crate::{
     PATIENCE,
     calls::{document, reload, sample, send},
+    client::http,
     support::{
         fake_backend::{Answer, FakeBackend},
         generate,
@@ -172,6 +174,26 @@ async fn without_its_last_destination_the_store_takes_over_and_gives_back() {
     assert_eq!(totals.forwarded, 30);
 }
 
+/// These were silently ignored: the log and the admin port kept what they were started with.
+#[tokio::test]
+async fn the_log_and_who_may_use_the_admin_port_change_with_a_reload() {
+    let relay = Setup::quick().start();
+    assert_eq!(relay.log().level, tracing::Level::INFO);
+    let ask = "GET /api/v1/ledger HTTP/1.1\r\nhost: relay.example\r\n\r\n";
+    assert_eq!(http(relay.admin(), ask, b"").await.status, 421);
+    relay.write_file("token", "secret\n");
+    relay.write_config(&Setup::quick().settings(
+        "log: { level: debug, format: json }\n\
+         admin: { allowed_hosts: [relay.example], token_file: token }\n",
+    ));
+    assert_eq!(reload(&relay).await.0, 200);
+    assert_eq!(relay.log().level, tracing::Level::DEBUG);
+    assert_eq!(relay.log().format, LogFormat::Json);
+    assert_eq!(http(relay.admin(), ask, b"").await.status, 200);
+    assert_eq!(reload(&relay).await.0, 401, "without the token");
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn a_changed_listener_or_budget_needs_a_restart() {
     let backend = FakeBackend::start().await;
@@ -180,6 +202,7 @@ async fn a_changed_listener_or_budget_needs_a_restart() {
     for (variable, value) in [
         ("OTLP_RELAY__RECEIVERS__GRPC__LISTEN", "127.0.0.1:4317"),
         ("OTLP_RELAY__BUDGET__BYTES", "128MiB"),
+        ("OTLP_RELAY__METRICS__COLLECTOR_NAMES", "plain"),
     ] {
         relay.set_variable(variable, value);
         let (status, answer) = reload(&relay).await;
@@ -188,6 +211,7 @@ async fn a_changed_listener_or_budget_needs_a_restart() {
         assert!(mistakes.contains("needs a restart"), "{mistakes}");
         assert!(!is_successful(&relay).await);
         relay.set_variable("OTLP_RELAY__RECEIVERS__GRPC__LISTEN", "127.0.0.1:0");
+        relay.set_variable("OTLP_RELAY__BUDGET__BYTES", "");
     }
     assert_eq!(
         kept(&relay).await,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use otlp_relay::{
-    config::{self, Config, Surroundings},
+    config::{self, Config, Log, Surroundings},
     document::Findings,
     exporter::Resolver,
     metrics::{DestinationTotals, Totals},
@@ -49,6 +49,7 @@ pub struct RelayUnderTest {
     addresses: Addresses,
     handle: Handle,
     world: World,
+    log: Arc<Mutex<Log>>,
     stop: CancellationToken,
     running: JoinSet<io::Result<Ended>>,
 }
@@ -150,7 +151,12 @@ impl RelayUnderTest {
             let world = world.clone();
             Box::new(move || world.load())
         };
-        let relay = Relay::bind(config, load, Resolver::System).unwrap();
+        let log = Arc::new(Mutex::new(config.log));
+        let set_log = {
+            let log = Arc::clone(&log);
+            Box::new(move |new| *log.lock().unwrap() = new)
+        };
+        let relay = Relay::bind(config, load, set_log, Resolver::System).unwrap();
         let stop = CancellationToken::new();
         let (addresses, handle) = (relay.addresses(), relay.handle());
         let mut running = JoinSet::new();
@@ -159,6 +165,7 @@ impl RelayUnderTest {
             addresses,
             handle,
             world,
+            log,
             stop,
             running,
         }
@@ -189,6 +196,11 @@ impl RelayUnderTest {
         self.handle.totals()
     }
 
+    /// How it would have its log written.
+    pub fn log(&self) -> Log {
+        *self.log.lock().unwrap()
+    }
+
     /// The account of a destination.
     pub fn account(&self, destination: &str) -> DestinationTotals {
         self.totals().destinations[destination].clone()
@@ -202,6 +214,11 @@ impl RelayUnderTest {
     /// Changes the configuration file, and nothing else.
     pub fn write_config(&self, setup: &Setup) {
         self.world.write(CONFIG, &setup.yaml());
+    }
+
+    /// Changes another file that the configuration names, and nothing else.
+    pub fn write_file(&self, name: &str, text: &str) {
+        self.world.write(name, text);
     }
 
     /// Changes a variable of the environment, and nothing else.

@@ -468,6 +468,29 @@ fn what_comes_later_is_refused_by_name() {
     );
 }
 
+/// Whoever adds a key decides here: it reloads, or it says that it does not.
+#[test]
+fn every_other_key_changes_with_a_reload() {
+    let of_jaeger = "destinations: { jaeger: { endpoint: 'http://jaeger:4317' } }";
+    let (old, _) = World::of(of_jaeger).config();
+    let fixed = keys().iter().filter(|key| {
+        let (mut new, _) = World::of(of_jaeger).config();
+        let path = key.path.replace('*', "jaeger");
+        new.settings.resolve(&path, Setting::Text("changed".into()));
+        restart_needed(&old, &new).any_mistake()
+    });
+    assert_eq!(
+        fixed.map(|key| key.path).collect::<Vec<_>>(),
+        [
+            "receivers.grpc.listen",
+            "receivers.http.listen",
+            "budget.bytes",
+            "admin.listen",
+            "metrics.collector_names",
+        ]
+    );
+}
+
 #[test]
 fn a_changed_listener_or_budget_needs_a_restart() {
     let old = World::default().config().0;
