@@ -38,8 +38,8 @@ fn check(file: Option<&Path>, destinations: bool, around: &Surroundings<'_>) -> 
             }
             output
         }
-        Err(findings) => {
-            let mut text = report(&findings, file);
+        Err(invalid) => {
+            let mut text = report(&invalid.findings, file);
             if destinations {
                 text.push_str("destinations are tried once there is no mistake\n");
             }

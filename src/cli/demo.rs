@@ -9,8 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{load::Load, log, run::farewell, runtime, say, signals};
 use crate::{
-    config::{self, Config, Log, LogFormat, Surroundings},
-    document::Findings,
+    config::{self, Config, Invalid, Log, LogFormat, Surroundings},
     exporter::Resolver,
     metrics::Totals,
     relay::{Addresses, BindError, Handle, Relay},
@@ -84,7 +83,7 @@ async fn demo(seconds: Option<u64>) -> Result<ExitCode, String> {
 fn start() -> Result<Relay, String> {
     let mut last = String::new();
     for listeners in LISTENERS {
-        let config = config(listeners).map_err(|findings| findings.to_string())?;
+        let config = config(listeners).map_err(|invalid| invalid.to_string())?;
         let load = Box::new(move || self::config(listeners));
         let keep_log = Box::new(|_| ());
         match Relay::bind(config, load, keep_log, Resolver::System) {
@@ -97,7 +96,7 @@ fn start() -> Result<Relay, String> {
 }
 
 /// The demo's configuration, from no file and no environment.
-fn config(listeners: &str) -> Result<Config, Findings> {
+fn config(listeners: &str) -> Result<Config, Invalid> {
     let read = |path: &Path| match path.file_name().and_then(|name| name.to_str()) {
         Some("demo.yaml") => Ok([listeners, SETTINGS].concat().into_bytes()),
         Some("policies.yaml") => Ok(POLICIES.into()),

@@ -12,8 +12,8 @@ pub(super) fn run(file: Option<&Path>) -> Output {
             text: config.to_yaml(),
             code: 0,
         },
-        Err(findings) => Output {
-            text: findings.to_string(),
+        Err(invalid) => Output {
+            text: invalid.to_string(),
             code: WRONG_USAGE,
         },
     }

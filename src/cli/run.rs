@@ -16,9 +16,9 @@ use crate::{
 pub(super) fn run(file: Option<&Path>) -> ExitCode {
     let config = match config::load(file, &Surroundings::of_process()) {
         Ok(config) => config,
-        Err(findings) => {
+        Err(invalid) => {
             say(&format!(
-                "{findings}otlp-relay does not start; `otlp-relay check` lists the same\n"
+                "{invalid}otlp-relay does not start; `otlp-relay check` lists the same\n"
             ));
             return ExitCode::from(WRONG_USAGE);
         }

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use crate::document::{Findings, Place};
 
 use super::{
+    Watched, fingerprint,
     settings::{Optional, Settings},
     sources::Surroundings,
 };
@@ -20,7 +21,7 @@ use super::{
 pub(super) struct Files<'a> {
     around: &'a Surroundings<'a>,
     folder: PathBuf,
-    watched: Vec<PathBuf>,
+    watched: &'a mut Watched,
 }
 
 /// Where a file is named.
@@ -36,20 +37,19 @@ pub(super) struct Named<'a> {
 
 impl<'a> Files<'a> {
     /// Paths are relative to the folder of `configuration`, or to the working directory without one.
-    pub(super) fn new(around: &'a Surroundings<'a>, configuration: Option<&Path>) -> Self {
+    pub(super) fn new(
+        around: &'a Surroundings<'a>,
+        configuration: Option<&Path>,
+        watched: &'a mut Watched,
+    ) -> Self {
         let folder = configuration
             .and_then(Path::parent)
             .unwrap_or(Path::new(""));
         Self {
             around,
             folder: folder.to_owned(),
-            watched: configuration.map(Path::to_owned).into_iter().collect(),
+            watched,
         }
-    }
-
-    /// Every file that was asked for, also those that could not be read: they may appear.
-    pub(super) fn watched(self) -> Vec<PathBuf> {
-        self.watched
     }
 
     /// Where a path as written leads.
@@ -57,13 +57,13 @@ impl<'a> Files<'a> {
         self.folder.join(path)
     }
 
-    /// A file's bytes, or a mistake.
+    /// A file's bytes, or a mistake. It is watched from now on, also when it cannot be read: it may appear.
     pub(super) fn read(&mut self, named: Named<'_>, findings: &mut Findings) -> Option<Vec<u8>> {
         let path = self.locate(named.path);
-        if !self.watched.contains(&path) {
-            self.watched.push(path.clone());
-        }
-        match (self.around.read)(&path) {
+        let read = (self.around.read)(&path);
+        let fingerprint = read.as_deref().ok().map(fingerprint);
+        self.watched.insert(path.clone(), fingerprint);
+        match read {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 let path = path.display();

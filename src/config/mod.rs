@@ -19,7 +19,6 @@ mod settings;
 mod sources;
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, HashSet},
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
@@ -42,7 +41,7 @@ use crate::{
 pub use endpoint::host_and_port;
 pub use listen::LISTEN_HOST_VARIABLE;
 pub use schema::{Key, Kind, Preset, keys};
-pub use sources::{Surroundings, USUAL_FILES, collectors_equivalent};
+pub use sources::{Surroundings, USUAL_FILES, collectors_equivalent, fingerprint_of};
 
 use files::Files;
 use listen::ListenHost;
@@ -73,12 +72,22 @@ pub struct Config {
     /// The configuration file; `None`: built-in defaults.
     pub file: Option<PathBuf>,
     /// The files whose content decides: when one changes, the configuration is loaded again.
-    pub watched: Vec<PathBuf>,
-    /// The [`fingerprint`] of each of them as it was loaded; none for a file that could not be read.
-    pub loaded: BTreeMap<PathBuf, Option<u64>>,
+    pub watched: Watched,
     /// What is worth a line although it stops nothing.
     pub warnings: Findings,
     settings: Settings,
+}
+
+/// Files with the [`fingerprint`] of each as it was read; none for a file that could not be read.
+pub type Watched = BTreeMap<PathBuf, Option<u64>>;
+
+/// A configuration that cannot come into force.
+#[derive(Debug)]
+pub struct Invalid {
+    /// Everything that was found, at least one mistake among it.
+    pub findings: Findings,
+    /// The files that were looked at: a change of one of them may mend it.
+    pub watched: Watched,
 }
 
 /// How log lines are written.
@@ -100,35 +109,21 @@ pub enum LogFormat {
 }
 
 /// Loads `file`, or the first of [`USUAL_FILES`] that exists, or the built-in defaults, with the environment over it.
-/// The error holds everything that was found, at least one mistake among it.
-pub fn load(file: Option<&Path>, around: &Surroundings<'_>) -> Result<Config, Findings> {
+pub fn load(file: Option<&Path>, around: &Surroundings<'_>) -> Result<Config, Invalid> {
     let mut findings = Findings::default();
-    let read_before = RefCell::new(BTreeMap::new());
-    let remember = |path: &Path| {
-        let bytes = (around.read)(path)?;
-        let print = fingerprint(&bytes);
-        read_before.borrow_mut().insert(path.to_owned(), print);
-        Ok(bytes)
-    };
-    let remembering = Surroundings {
-        environment: around.environment.clone(),
-        read: &remember,
-    };
-    let config = read(file, &remembering, &mut findings);
+    let mut watched = Watched::new();
+    let config = read(file, around, &mut watched, &mut findings);
     findings.sort();
     one_mistake_a_key(&mut findings);
     match config {
         Some(mut config) if !findings.any_mistake() => {
-            let read_before = read_before.borrow();
-            let watched = config.watched.iter();
-            let loaded = watched.map(|path| (path.clone(), read_before.get(path).copied()));
-            config.loaded = loaded.collect();
+            config.watched = watched;
             config.warnings = findings;
             Ok(config)
         }
         _ => {
             debug_assert!(findings.any_mistake(), "what is missing has been reported");
-            Err(findings)
+            Err(Invalid { findings, watched })
         }
     }
 }
@@ -185,6 +180,12 @@ impl Config {
     }
 }
 
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.findings.fmt(f)
+    }
+}
+
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
@@ -198,15 +199,16 @@ impl fmt::Debug for Config {
 fn read(
     named: Option<&Path>,
     around: &Surroundings<'_>,
+    watched: &mut Watched,
     findings: &mut Findings,
 ) -> Option<Config> {
-    let written = sources::read_configuration(named, around, findings)?;
+    let written = sources::read_configuration(named, around, watched, findings)?;
     let tree = merge::merge(written.root, around, findings);
     let host = ListenHost::read(around, findings);
     let mut settings = Settings::read(&tree, &host, findings);
     memory::check(&mut settings, around, findings);
     listen::check(&settings, around, findings);
-    let mut files = Files::new(around, written.path.as_deref());
+    let mut files = Files::new(around, written.path.as_deref(), watched);
     let destinations = destination::Reading {
         settings: &mut settings,
         around,
@@ -230,8 +232,7 @@ fn read(
         collector_names: collector_names(&settings)?,
         log: log(&settings)?,
         file: written.path,
-        watched: files.watched(),
-        loaded: BTreeMap::new(),
+        watched: Watched::new(),
         warnings: Findings::default(),
         settings,
     })

@@ -12,7 +12,7 @@ use std::{
 
 use crate::document::{self, Findings, Node, Place, Section};
 
-use super::collector;
+use super::{Watched, collector, fingerprint};
 
 /// Where a file is looked for when none is named: the first that exists is taken.
 pub const USUAL_FILES: [&str; 2] = ["otlp-relay.yaml", "/etc/otlp-relay/config.yaml"];
@@ -63,6 +63,11 @@ impl fmt::Debug for Surroundings<'_> {
     }
 }
 
+/// The [`fingerprint`] of a file as it is now; none for one that cannot be read.
+pub fn fingerprint_of(path: &Path) -> Option<u64> {
+    Some(fingerprint(&read_bounded(path).ok()?))
+}
+
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = File::open(path)?;
@@ -88,9 +93,10 @@ pub(super) struct Written {
 pub(super) fn read_configuration(
     named: Option<&Path>,
     around: &Surroundings<'_>,
+    watched: &mut Watched,
     findings: &mut Findings,
 ) -> Option<Written> {
-    let Some((path, bytes)) = find(named, around, findings)? else {
+    let Some((path, bytes)) = find(named, around, watched, findings)? else {
         return Some(Written {
             path: None,
             root: Node {
@@ -119,22 +125,31 @@ pub(super) fn read_configuration(
 pub fn collectors_equivalent(named: Option<&Path>, around: &Surroundings<'_>) -> Option<String> {
     // What keeps it from being read is said when it is loaded.
     let mut findings = Findings::default();
-    let (path, bytes) = find(named, around, &mut findings)??;
+    let (path, bytes) = find(named, around, &mut Watched::new(), &mut findings)??;
     let root = read_document(&path, bytes, &mut findings)?;
     collector::is_collector(&root).then(|| collector::translate(&root))
 }
 
 type Found = Option<(PathBuf, Vec<u8>)>;
 
-fn find(named: Option<&Path>, around: &Surroundings<'_>, findings: &mut Findings) -> Option<Found> {
+fn find(
+    named: Option<&Path>,
+    around: &Surroundings<'_>,
+    watched: &mut Watched,
+    findings: &mut Findings,
+) -> Option<Found> {
     let usual = USUAL_FILES.map(Path::new);
     let candidates = named.as_slice();
     let candidates = if named.is_some() { candidates } else { &usual };
     for path in candidates {
         match (around.read)(path) {
-            Ok(bytes) => return Some(Some((path.to_path_buf(), bytes))),
+            Ok(bytes) => {
+                watched.insert(path.to_path_buf(), Some(fingerprint(&bytes)));
+                return Some(Some((path.to_path_buf(), bytes)));
+            }
             Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
+                watched.insert(path.to_path_buf(), None);
                 let place = Place::whole(&path.display().to_string());
                 findings.mistake(&place, "", format!("cannot be read: {error}"));
                 return None;

@@ -32,11 +32,11 @@ impl World {
         self
     }
 
-    pub(super) fn load(&self) -> Result<Config, Findings> {
+    pub(super) fn load(&self) -> Result<Config, Invalid> {
         self.load_named(None)
     }
 
-    pub(super) fn load_named(&self, file: Option<&str>) -> Result<Config, Findings> {
+    pub(super) fn load_named(&self, file: Option<&str>) -> Result<Config, Invalid> {
         let read = |path: &Path| {
             let path = path.to_str().unwrap();
             let missing = || io::Error::from(io::ErrorKind::NotFound);
@@ -56,7 +56,7 @@ impl World {
                 let warnings = lines(&config.warnings);
                 (config, warnings)
             }
-            Err(findings) => panic!("\n{findings}"),
+            Err(invalid) => panic!("\n{invalid}"),
         }
     }
 
@@ -64,7 +64,7 @@ impl World {
     pub(super) fn mistakes(&self) -> Vec<String> {
         match self.load() {
             Ok(config) => panic!("no mistakes in {config:?}"),
-            Err(findings) => lines(&findings),
+            Err(invalid) => lines(&invalid.findings),
         }
     }
 }

@@ -31,7 +31,7 @@ use self::{
 use crate::{
     admin,
     budget::Budget,
-    config::Config,
+    config::{Config, Watched},
     exporter::{self, Resolver},
     metrics::{self, Metrics, Settled, Totals},
     pipeline::{Pipeline, Stages},
@@ -69,6 +69,8 @@ struct Shared {
     receiver_options: Arc<ArcSwap<receiver::Options>>,
     admin_options: Arc<ArcSwap<admin::Options>>,
     config: Mutex<Arc<Config>>,
+    /// As the last attempt to load found them, whether its configuration came into force or not.
+    watched: Mutex<Watched>,
     load: Load,
     set_log: SetLog,
     stopping: AtomicBool,
@@ -126,6 +128,7 @@ impl Relay {
             destinations,
             receiver_options: Arc::new(ArcSwap::from_pointee(config.receivers.clone())),
             admin_options: Arc::new(ArcSwap::from_pointee(config.admin.clone())),
+            watched: Mutex::new(config.watched.clone()),
             config: Mutex::new(Arc::new(config)),
             load,
             set_log,

@@ -2,17 +2,18 @@
 
 use std::{
     fmt,
-    sync::{Arc, atomic::Ordering},
+    path::PathBuf,
+    sync::{Arc, MutexGuard, atomic::Ordering},
 };
 
 use super::{BindError, Shared, stages};
 use crate::{
-    config::{self, Config, Log},
+    config::{self, Config, Invalid, Log, Watched},
     document::Findings,
 };
 
 /// Reads the configuration again.
-pub type Load = Box<dyn Fn() -> Result<Config, Findings> + Send + Sync>;
+pub type Load = Box<dyn Fn() -> Result<Config, Invalid> + Send + Sync>;
 
 /// Told how log lines are written from now on: whoever starts the log owns it.
 pub type SetLog = Box<dyn Fn(Log) + Send + Sync>;
@@ -42,13 +43,37 @@ impl Shared {
         result
     }
 
+    /// Loads the configuration again if a file is not as the last attempt found it. A failed attempt has been logged; the same
+    /// files are not tried again. Reads files: not for a task that others wait for.
+    pub(super) fn reload_if_changed(&self) {
+        let watched = self.lock_watched().clone();
+        let is_changed = |(file, seen): (&PathBuf, &Option<u64>)| {
+            // A file that is gone while the relay runs keeps its last good content in force.
+            config::fingerprint_of(file).is_some_and(|now| *seen != Some(now))
+        };
+        if watched.iter().any(is_changed) {
+            drop(self.reload());
+        }
+    }
+
+    fn lock_watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched
+            .lock()
+            .expect("no code path panics while it holds the watched files")
+    }
+
     fn try_reload(&self) -> Result<u64, ReloadError> {
         // Held to the end: one reload at a time, so that what is in force is always one configuration whole.
         let mut in_force = self.lock_config();
         if self.stopping.load(Ordering::Relaxed) {
             return Err(ReloadError::Stopping);
         }
-        let config = (self.load)().map_err(ReloadError::Findings)?;
+        let loaded = (self.load)();
+        *self.lock_watched() = match &loaded {
+            Ok(config) => config.watched.clone(),
+            Err(invalid) => invalid.watched.clone(),
+        };
+        let config = loaded.map_err(|invalid| ReloadError::Findings(invalid.findings))?;
         let needs_restart = config::restart_needed(&in_force, &config);
         if needs_restart.any_mistake() {
             return Err(ReloadError::Findings(needs_restart));

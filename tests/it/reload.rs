@@ -66,6 +66,41 @@ async fn an_edit_between_loading_and_the_first_look_is_noticed() {
     relay.stop().await;
 }
 
+/// Waits until the last reload went well, or until it did not; as long as an edit may take.
+async fn until_successful(relay: &RelayUnderTest, expected: bool) {
+    let edited = Instant::now();
+    while is_successful(relay).await != expected {
+        assert!(edited.elapsed() < IN_FORCE_WITHIN, "not {expected}");
+    }
+}
+
+/// The files of the old configuration were watched, so the repaired one was never looked at.
+#[tokio::test]
+async fn a_mistake_in_a_file_that_is_named_for_the_first_time_can_be_repaired() {
+    let setup = Setup::quick();
+    let relay = setup.start_on_disk("named-for-the-first-time");
+    let with = |file: &str| {
+        setup
+            .clone()
+            .settings(&format!("sampling: {{ policy_file: {file} }}\n"))
+    };
+    // given a configuration that is refused for the file that it names
+    relay.write_file("new.yaml", MISTAKEN);
+    relay.write_config(&with("new.yaml"));
+    until_successful(&relay, false).await;
+    // when that file is repaired, it is in force
+    relay.write_file("new.yaml", KEEP_NONE);
+    until_successful(&relay, true).await;
+    assert_eq!(kept(&relay).await, 0);
+    // and the same with a file that comes later
+    relay.write_config(&with("later.yaml"));
+    until_successful(&relay, false).await;
+    relay.write_file("later.yaml", KEEP_ALL);
+    until_successful(&relay, true).await;
+    assert_eq!(kept(&relay).await, 10);
+    relay.stop().await;
+}
+
 #[tokio::test]
 async fn a_reload_can_be_asked_for() {
     let backend = FakeBackend::start().await;

@@ -13,8 +13,7 @@ use std::{
 };
 
 use otlp_relay::{
-    config::{self, Config, Log, Surroundings},
-    document::Findings,
+    config::{self, Config, Invalid, Log, Surroundings},
     exporter::Resolver,
     metrics::{DestinationTotals, Totals},
     relay::{Addresses, Ended, Handle, Relay, ReloadError},
@@ -126,9 +125,10 @@ impl Setup {
         self.start_in(World::new(PathBuf::new(), false))
     }
 
-    /// Starts it on files in a folder of this name that the relay can watch.
+    /// Starts it on files in a new folder of this name that the relay can watch.
     pub fn start_on_disk(&self, name: &str) -> RelayUnderTest {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();
         self.start_in(World::new(folder, true))
     }
@@ -146,7 +146,7 @@ impl Setup {
 
 impl RelayUnderTest {
     fn start(world: World) -> Self {
-        let config = world.load().unwrap_or_else(|findings| panic!("{findings}"));
+        let config = world.load().unwrap_or_else(|invalid| panic!("{invalid}"));
         let load = {
             let world = world.clone();
             Box::new(move || world.load())
@@ -335,7 +335,7 @@ impl World {
         }
     }
 
-    fn load(&self) -> Result<Config, Findings> {
+    fn load(&self) -> Result<Config, Invalid> {
         let contents = self.contents.lock().unwrap();
         let read = |path: &Path| match contents.files.get(path) {
             Some(text) => Ok(text.clone().into_bytes()),

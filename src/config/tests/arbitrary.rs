@@ -19,11 +19,11 @@ fn is_sound(world: &World) {
             .file("otlp-relay.yaml", &printed);
             let second = again.load().map(|config| config.to_yaml());
             assert_eq!(
-                second.unwrap_or_else(|findings| panic!("{findings}\n{printed}")),
+                second.unwrap_or_else(|invalid| panic!("{invalid}\n{printed}")),
                 printed
             );
         }
-        Err(findings) => {
+        Err(Invalid { findings, .. }) => {
             assert!(findings.any_mistake());
             let lines = findings.to_string().lines().count();
             assert_eq!(lines, findings.0.len(), "{findings}");

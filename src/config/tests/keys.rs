@@ -173,7 +173,7 @@ fn every_limit_itself_is_allowed() {
         for limit in limits {
             let found = match setting(key.path, &limit).load() {
                 Ok(_) => continue,
-                Err(findings) => lines(&findings),
+                Err(invalid) => lines(&invalid.findings),
             };
             // What several keys must be together may still object; the table must not.
             let by_table = |line: &String| line.contains(": found ");

@@ -370,18 +370,33 @@ destinations:
         Some(pem.as_bytes())
     );
     let watched = [
-        "/etc/relay/c.yaml",
-        "/ca.pem",
-        "/etc/relay/bearer",
-        "/etc/relay/token",
+        ("/ca.pem", &*pem),
+        ("/etc/relay/bearer", "Bearer x\n"),
+        ("/etc/relay/c.yaml", text),
+        ("/etc/relay/token", "secret\r\n"),
     ];
-    let mut found: Vec<_> = config
-        .watched
-        .iter()
-        .map(|path| path.to_str().unwrap())
-        .collect();
-    found[1..].sort_unstable();
-    assert_eq!(found, watched);
+    let loaded = watched.map(|(path, text)| (path.into(), Some(fingerprint(text.as_bytes()))));
+    assert_eq!(config.watched, loaded.into());
+}
+
+#[test]
+fn what_could_mend_a_mistake_is_watched() {
+    let watched = |world: &World, expected: &[(&str, bool)]| {
+        let invalid = world.load().unwrap_err();
+        let found: Vec<_> = invalid
+            .watched
+            .iter()
+            .map(|(path, read)| (path.to_str().unwrap(), read.is_some()))
+            .collect();
+        assert_eq!(found, expected, "{invalid}");
+    };
+    let named = "sampling: { policy_file: p }\nadmin: { token_file: t }\n";
+    let world = World::of(named).file("p", "default: { sample_fraction: 7 }\n");
+    watched(
+        &world,
+        &[("otlp-relay.yaml", true), ("p", true), ("t", false)],
+    );
+    watched(&World::of("queue: ["), &[("otlp-relay.yaml", true)]);
 }
 
 #[test]
