@@ -32,8 +32,6 @@ mod stage;
 mod tap;
 
 // === the scenarios ===
-/// What `docker/` says is what the program understands.
-mod docker;
 /// Jaeger away for 20 seconds, under load: cut off, frozen, killed.
 mod outage;
 /// Milvus with more than 4 MiB in one request.
