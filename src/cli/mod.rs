@@ -27,7 +27,7 @@ use crate::config::{self, Surroundings};
 /// Wrong usage or configuration; clap's own code for wrong usage too.
 const WRONG_USAGE: u8 = 2;
 
-/// Where the admin port is unless the configuration says otherwise.
+/// Where the admin port is asked for when the configuration has it wrong.
 const ADMIN_USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8888);
 
 /// Version and commit.
@@ -129,10 +129,8 @@ pub fn main() -> ExitCode {
 /// Asks the relay at `url`, or the one that this configuration describes.
 fn ask(config: Option<&Path>, ready: bool, url: Option<String>) -> Output {
     let url = url.unwrap_or_else(|| {
-        let loaded = config::load(config, &Surroundings::of_process());
-        // A relay that runs has read this configuration; where it cannot be read here, the usual port is asked.
-        let listen = loaded.map_or(ADMIN_USUAL, |config| config.admin.listen);
-        healthcheck::url_of(listen)
+        let listen = config::admin_listen(config, &Surroundings::of_process());
+        healthcheck::url_of(listen.unwrap_or(ADMIN_USUAL))
     });
     match healthcheck::healthcheck(&url, ready, healthcheck::DEADLINE) {
         Ok(answer) => Output {

@@ -22,6 +22,7 @@ use std::{
     collections::{BTreeMap, HashSet},
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -128,6 +129,16 @@ pub fn load(file: Option<&Path>, around: &Surroundings<'_>) -> Result<Config, In
     }
 }
 
+/// Where the admin port of a relay with this configuration is, as far as it can be told: a relay at work keeps its last good
+/// configuration, so whoever asks it how it is passes over other mistakes. `None`: the key itself is wrong.
+pub fn admin_listen(file: Option<&Path>, around: &Surroundings<'_>) -> Option<SocketAddr> {
+    let (mut watched, mut findings) = (Watched::new(), Findings::default());
+    let written = sources::read_configuration(file, around, &mut watched, &mut findings);
+    let root = written.unwrap_or_default().root;
+    let settings = settings(root, around, &mut findings);
+    settings.listen("admin.listen")?.0
+}
+
 /// The first mistake about a key at a place is the cause; what else is said of it there follows from it.
 fn one_mistake_a_key(findings: &mut Findings) {
     let mut seen = HashSet::new();
@@ -203,9 +214,7 @@ fn read(
     findings: &mut Findings,
 ) -> Option<Config> {
     let written = sources::read_configuration(named, around, watched, findings)?;
-    let tree = merge::merge(written.root, around, findings);
-    let host = ListenHost::read(around, findings);
-    let mut settings = Settings::read(&tree, &host, findings);
+    let mut settings = settings(written.root, around, findings);
     memory::check(&mut settings, around, findings);
     listen::check(&settings, around, findings);
     let mut files = Files::new(around, written.path.as_deref(), watched);
@@ -236,6 +245,13 @@ fn read(
         warnings: Findings::default(),
         settings,
     })
+}
+
+/// Every key by itself.
+fn settings(root: Node, around: &Surroundings<'_>, findings: &mut Findings) -> Settings {
+    let tree = merge::merge(root, around, findings);
+    let host = ListenHost::read(around, findings);
+    Settings::read(&tree, &host, findings)
 }
 
 fn receivers(settings: &Settings) -> Option<receiver::Options> {

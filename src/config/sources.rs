@@ -89,6 +89,18 @@ pub(super) struct Written {
     pub(super) root: Node,
 }
 
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            path: None,
+            root: Node {
+                value: document::Value::Null,
+                place: Place::whole("built-in default"),
+            },
+        }
+    }
+}
+
 /// Finds and reads the configuration file, `named` or one of the usual ones. `None`: it cannot be used.
 pub(super) fn read_configuration(
     named: Option<&Path>,
@@ -97,13 +109,7 @@ pub(super) fn read_configuration(
     findings: &mut Findings,
 ) -> Option<Written> {
     let Some((path, bytes)) = find(named, around, watched, findings)? else {
-        return Some(Written {
-            path: None,
-            root: Node {
-                value: document::Value::Null,
-                place: Place::whole("built-in default"),
-            },
-        });
+        return Some(Written::default());
     };
     let mut root = read_document(&path, bytes, findings)?;
     if collector::is_collector(&root) {

@@ -37,6 +37,11 @@ impl World {
     }
 
     pub(super) fn load_named(&self, file: Option<&str>) -> Result<Config, Invalid> {
+        self.around(|around| load(file.map(Path::new), around))
+    }
+
+    /// Looks at this world.
+    pub(super) fn around<T>(&self, look: impl FnOnce(&Surroundings<'_>) -> T) -> T {
         let read = |path: &Path| {
             let path = path.to_str().unwrap();
             let missing = || io::Error::from(io::ErrorKind::NotFound);
@@ -46,7 +51,7 @@ impl World {
             environment: self.variables.clone(),
             read: &read,
         };
-        load(file.map(Path::new), &around)
+        look(&around)
     }
 
     /// A configuration without mistakes; its warnings as lines.

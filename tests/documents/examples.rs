@@ -28,10 +28,7 @@ fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
 
 #[test]
 fn shipped_configurations_load() {
-    for file in [
-        "config/otlp-relay.yaml",
-        "docker/otlp-relay/otlp-relay.yaml",
-    ] {
+    for file in ["config/otlp-relay.yaml", "docker/otlp-relay/config.yaml"] {
         let config = load_shipped(file, &[]);
         assert_eq!(config.destinations.len(), 1, "{file}");
         assert_eq!(config.watched.len(), 2, "{file}: with its policies");

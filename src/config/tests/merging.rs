@@ -132,6 +132,28 @@ fn files_are_looked_for_in_order() {
     );
 }
 
+/// A refused edit made a container unhealthy whose relay went on as before.
+#[test]
+fn the_admin_port_is_told_whatever_else_is_wrong() {
+    let told = |world: &World| {
+        let address = world.around(|around| admin_listen(None, around));
+        address.map(|address| address.to_string())
+    };
+    let at = |text: &str| told(&World::of(text)).unwrap_or_default();
+    assert_eq!(told(&World::default()).as_deref(), Some("127.0.0.1:8888"));
+    assert_eq!(
+        at("admin: { listen: 9999 }\nqueue: 7\nx: y\n"),
+        "127.0.0.1:9999"
+    );
+    let missing = "admin: { listen: 9999 }\nsampling: { policy_file: gone }\n";
+    assert_eq!(at(missing), "127.0.0.1:9999");
+    assert_eq!(at("admin: { listen: lots }\n"), "");
+    // A file that cannot be read at all says nothing, and the environment still does.
+    assert_eq!(at("admin: ["), "127.0.0.1:8888");
+    let variable = World::of("admin: [").variable("OTLP_RELAY__ADMIN__LISTEN", "0.0.0.0:9");
+    assert_eq!(told(&variable).as_deref(), Some("0.0.0.0:9"));
+}
+
 #[test]
 fn a_file_that_is_no_configuration_is_refused() {
     let mut world = World::of(" \n");
