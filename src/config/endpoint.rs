@@ -18,7 +18,18 @@ pub fn host_and_port(options: &exporter::Options) -> (String, u16) {
 /// Reads an endpoint. The error says what to write instead.
 pub(super) fn parse(written: &str) -> Result<Uri, String> {
     let example = "allowed: a URL such as http://jaeger:4317";
-    let Some((scheme, rest)) = written.split_once("://") else {
+    // What could be a password or a token is not repeated.
+    if written.contains('@') {
+        return Err(
+            "a user or password in the URL; put it into headers_files: { authorization: FILE }, \
+             and write an `@` that belongs to the path as %40"
+                .to_owned(),
+        );
+    }
+    if written.contains(['?', '#']) {
+        return Err(format!("the URL has a query or fragment; {example}"));
+    }
+    let Some((scheme, _)) = written.split_once("://") else {
         let message = format!(
             "`{written}` has no scheme: write http://{written}, or https://{written} for TLS"
         );
@@ -26,20 +37,6 @@ pub(super) fn parse(written: &str) -> Result<Uri, String> {
     };
     if !matches!(scheme, "http" | "https") {
         return Err(format!("found the scheme `{scheme}`; allowed: http, https"));
-    }
-    // What could be a password is not repeated.
-    if rest
-        .split('/')
-        .next()
-        .is_some_and(|host| host.contains('@'))
-    {
-        return Err(
-            "a user or password in the URL; put it into headers_files: { authorization: FILE }"
-                .to_owned(),
-        );
-    }
-    if written.contains(['?', '#']) {
-        return Err(format!("`{written}` has a query or fragment; {example}"));
     }
     let uri: Uri = written
         .parse()

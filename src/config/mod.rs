@@ -47,6 +47,7 @@ pub use sources::{Surroundings, USUAL_FILES, collectors_equivalent, fingerprint_
 use files::Files;
 use listen::ListenHost;
 use settings::{Setting, Settings};
+use sources::EDITS;
 
 /// A valid configuration. Its `Debug` shows no secret.
 pub struct Config {
@@ -185,7 +186,8 @@ impl Config {
             .expect("a valid configuration has worked `auto` out")
     }
 
-    /// The configuration in force as YAML: every default filled in, secrets masked. It loads again to the same.
+    /// The configuration in force as YAML: every default filled in, secrets masked, edits with their references to the
+    /// environment. It loads again to the same.
     pub fn to_yaml(&self) -> String {
         print::print(&self.settings)
     }
@@ -226,7 +228,7 @@ fn read(
     }
     .all();
     let sampler = sampler(&settings, around, &mut files, findings);
-    let enricher = enricher(&settings, &mut files, findings);
+    let enricher = enricher(&settings, around, &mut files, findings);
     let admin = admin(&settings, &mut files, findings);
     let store = store(&settings, findings);
     Some(Config {
@@ -308,7 +310,7 @@ fn sampler(
     let document = |files: &mut Files<'_>, named: files::Named<'_>, findings: &mut Findings| {
         let bytes = files.read(named, findings)?;
         let mut root = sources::read_document(&files.locate(named.path), bytes, findings)?;
-        sources::expand(&mut root, around, findings);
+        sources::expand(&mut root, "", around, findings);
         Some(root)
     };
     let root = files.optional(settings, "sampling.policy_file", findings, document)?;
@@ -321,29 +323,27 @@ fn sampler(
 /// The edits, compiled.
 fn enricher(
     settings: &Settings,
+    around: &Surroundings<'_>,
     files: &mut Files<'_>,
     findings: &mut Findings,
 ) -> Option<Enricher> {
     let key = "enrichment_hash_key_file";
     let hash_key = files.optional(settings, key, findings, Files::secret);
-    let Setting::Edits(edits) = settings.get("enrichment")? else {
+    let Setting::Edits(written) = settings.get(EDITS)? else {
         return None;
     };
-    let edits = if edits.value == Value::Null {
+    let mut edits = written.clone();
+    sources::expand(&mut edits, EDITS, around, findings);
+    if edits.value == Value::Null {
         // `enrichment:` and nothing below it: everything there is a comment.
-        &Node {
-            value: Value::List(Vec::new()),
-            place: edits.place.clone(),
-        }
-    } else {
-        edits
-    };
+        edits.value = Value::List(Vec::new());
+    }
     // A key file that cannot be read has been reported; the edits are not to say the same again.
     let unread = hash_key.is_none().then_some(&b"unread"[..]);
     let hash_key = hash_key.and_then(|key| key.0);
     Some(Enricher::read(
-        edits,
-        "enrichment",
+        &edits,
+        EDITS,
         hash_key.as_deref().or(unread),
         findings,
     ))

@@ -1,6 +1,6 @@
 //! Settings as YAML: every default filled in, secrets masked, keys of later capabilities left out.
 //!
-//! What is written loads again to the same settings, but for the masked values.
+//! What is written loads again, in the same environment, to the same settings, but for the masked values.
 
 use std::fmt::Write;
 
@@ -131,13 +131,14 @@ fn tree(out: &mut String, node: &Node, name: &str, depth: usize) {
     }
 }
 
+/// A node as it was written, references to the environment included.
 pub(super) fn flow(node: &Node) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
         Value::Float(value) => float(*value),
-        Value::String(text) => escaped(text),
+        Value::String(text) => scalar(text),
         Value::List(items) => {
             let items: Vec<_> = items.iter().map(flow).collect();
             format!("[{}]", items.join(", "))

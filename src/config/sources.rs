@@ -10,12 +10,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::document::{self, Findings, Node, Place, Section};
+use crate::document::{self, Findings, Node, Place, Section, Value};
 
 use super::{Watched, collector, fingerprint};
 
 /// Where a file is looked for when none is named: the first that exists is taken.
 pub const USUAL_FILES: [&str; 2] = ["otlp-relay.yaml", "/etc/otlp-relay/config.yaml"];
+
+/// The key of the edits.
+pub(super) const EDITS: &str = "enrichment";
 
 /// Bytes of any file that a configuration names at most; bundles of authorities are a quarter of this.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -94,7 +97,7 @@ impl Default for Written {
         Self {
             path: None,
             root: Node {
-                value: document::Value::Null,
+                value: Value::Null,
                 place: Place::whole("built-in default"),
             },
         }
@@ -120,7 +123,12 @@ pub(super) fn read_configuration(
     }
     // figment merges mappings; anything else at the top would be lost on it.
     Section::open(&root, "", findings)?;
-    expand(&mut root, around, findings);
+    // Edits stay as written, because `print-config` shows them; they are expanded when they are compiled.
+    if let Value::Map(entries) = &mut root.value {
+        for entry in entries.iter_mut().filter(|entry| entry.key != EDITS) {
+            expand(&mut entry.node, &entry.key, around, findings);
+        }
+    }
     Some(Written {
         path: Some(path),
         root,
@@ -187,8 +195,13 @@ pub(super) fn read_document(path: &Path, bytes: Vec<u8>, findings: &mut Findings
     document::parse(&source, &text, findings)
 }
 
-/// Replaces `${env:NAME}` in all values.
-pub(super) fn expand(root: &mut Node, around: &Surroundings<'_>, findings: &mut Findings) {
+/// Replaces `${env:NAME}` in all values of the node at this dotted path.
+pub(super) fn expand(
+    node: &mut Node,
+    path: &str,
+    around: &Surroundings<'_>,
+    findings: &mut Findings,
+) {
     let lookup = |name: &str| around.environment.get(name).cloned();
-    document::expand(root, "", &lookup, findings);
+    document::expand(node, path, &lookup, findings);
 }

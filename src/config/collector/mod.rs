@@ -205,7 +205,7 @@ fn child<'n>(node: &'n Node, key: &str) -> Option<&'n Node> {
 
 /// A value as it is written. A Collector's `${env:NAME}` and `$$` mean the same here, so they stay.
 fn written(node: &Node) -> String {
-    flow(node).replace("$$", "$")
+    flow(node)
 }
 
 fn number(node: &Node) -> Option<f64> {

@@ -246,9 +246,51 @@ fn secrets_are_masked() {
         !mistakes.iter().any(|line| line.contains("planted")),
         "{mistakes:#?}"
     );
+    for endpoint in [
+        "bob:planted@jaeger:4317",
+        "tcp://bob:planted@jaeger",
+        "http://bob:pla/planted@jaeger:4317",
+        "https://jaeger/base?token=planted",
+        "jaeger:4317?token=planted",
+        "http://jaeger/#planted",
+    ] {
+        let mistakes = World::of(&format!(
+            "destinations: {{ a: {{ endpoint: '{endpoint}' }} }}"
+        ))
+        .mistakes();
+        assert!(
+            mistakes.len() == 1 && !mistakes[0].contains("planted"),
+            "{mistakes:?}"
+        );
+    }
     let variable =
         World::of(JAEGER).variable("OTLP_RELAY__DESTINATIONS__JAEGER__HEADERS", "planted");
     assert!(!variable.mistakes()[0].contains("planted"));
+}
+
+/// They were printed with the secrets that they refer to.
+#[test]
+fn edits_are_printed_as_written_and_used_as_they_come() {
+    let text =
+        "enrichment:\n  - on: ${env:ON}\n    set: { api.key: '${env:KEY}', price: '5 $$' }\n";
+    let with = |text: &str| {
+        let world = World::of(text).variable("ON", "span");
+        world.variable("KEY", "planted")
+    };
+    let printed = with(text).config().0.to_yaml();
+    let set = "set: { api.key: \"${env:KEY}\", price: \"5 $$\" }";
+    assert!(
+        printed.contains(set) && !printed.contains("planted"),
+        "{printed}"
+    );
+    assert_eq!(with(&printed).config().0.to_yaml(), printed);
+    assert_lines(
+        &World::of(text).mistakes(),
+        &[
+            "otlp-relay.yaml:2: mistake: enrichment[0].on: the environment variable ON is not set",
+            "otlp-relay.yaml:3: mistake: enrichment[0].set.api.key: the environment variable KEY is not set",
+        ],
+    );
 }
 
 #[test]

@@ -213,7 +213,11 @@ fn endpoints_are_urls_of_somebody_else() {
         ("http://jaeger:", "grpc", "lacks a host or a usable port"),
         ("http://jaeger:0", "grpc", "lacks a host or a usable port"),
         ("http://jaeger:70000", "grpc", "http://jaeger:70000"),
-        ("http://jaeger:4317?a=b", "grpc", "has a query or fragment"),
+        (
+            "http://jaeger:4317?a=b",
+            "grpc",
+            "the URL has a query or fragment",
+        ),
         ("http://ja eger:4317", "grpc", "is no URL"),
         (
             "http://jaeger:4318/v1/traces",
