@@ -34,7 +34,7 @@ fn check(file: Option<&Path>, destinations: bool, around: &Surroundings<'_>) -> 
             let text = report(&config.warnings, config.file.as_deref());
             let mut output = Output { text, code: 0 };
             if destinations {
-                try_destinations(&config, &mut output);
+                try_destinations(&config, around, &mut output);
             }
             output
         }
@@ -48,10 +48,10 @@ fn check(file: Option<&Path>, destinations: bool, around: &Surroundings<'_>) -> 
     }
 }
 
-fn try_destinations(config: &Config, output: &mut Output) {
+fn try_destinations(config: &Config, around: &Surroundings<'_>, output: &mut Output) {
     match super::runtime() {
         Ok(runtime) => {
-            for (line, reached) in runtime.block_on(reach(config)) {
+            for (line, reached) in runtime.block_on(reach(config, around)) {
                 output.text.push_str(&line);
                 output.code = output.code.max(u8::from(!reached));
             }
@@ -85,32 +85,44 @@ fn report(findings: &Findings, file: Option<&Path>) -> String {
 }
 
 /// A line for each destination in the order of the file, and whether it was reached. All are tried at once.
-async fn reach(config: &Config) -> Vec<(String, bool)> {
+async fn reach(config: &Config, around: &Surroundings<'_>) -> Vec<(String, bool)> {
     let mut tries = JoinSet::new();
     for (index, destination) in config.destinations.iter().enumerate() {
         let (host, port) = config::host_and_port(destination);
         let about = format!("destinations.{}: {host}:{port}", destination.name);
         tries.spawn(async move {
-            match connect(&host, port).await {
-                Ok(address) => (index, format!("{about}: reached at {address}\n"), true),
-                Err(why) => (index, format!("{about}: mistake: {why}\n"), false),
-            }
+            let addresses = resolve(&host, port).await;
+            let reached = match &addresses {
+                Ok(addresses) => connect(addresses).await,
+                Err(why) => Err(why.clone()),
+            };
+            (index, about, addresses.unwrap_or_default(), reached)
         });
     }
-    let mut lines = tries.join_all().await;
-    lines.sort_by_key(|(index, _, _)| *index);
-    lines
-        .into_iter()
-        .map(|(_, line, reached)| (line, reached))
-        .collect()
+    let mut outcomes = tries.join_all().await;
+    outcomes.sort_by_key(|(index, ..)| *index);
+    let lines = outcomes.into_iter().map(|(_, about, addresses, reached)| {
+        let own = addresses.into_iter().find_map(|address| {
+            let listener = config.own_listener(address, around)?;
+            Some(format!("{address} is this relay's own `{listener}`"))
+        });
+        match own.map_or(reached, Err) {
+            Ok(address) => (format!("{about}: reached at {address}\n"), true),
+            Err(why) => (format!("{about}: mistake: {why}\n"), false),
+        }
+    });
+    lines.collect()
 }
 
-async fn connect(host: &str, port: u16) -> Result<SocketAddr, String> {
-    let addresses: Vec<_> = within(lookup_host((host, port)))
-        .await
-        .map_err(|error| format!("the name does not resolve: {error}"))?
-        .collect();
-    let connecting = within(TcpStream::connect(&addresses[..])).await;
+async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let resolved = within(lookup_host((host, port))).await;
+    resolved
+        .map(Iterator::collect)
+        .map_err(|error| format!("the name does not resolve: {error}"))
+}
+
+async fn connect(addresses: &[SocketAddr]) -> Result<SocketAddr, String> {
+    let connecting = within(TcpStream::connect(addresses)).await;
     let stream = connecting.map_err(|error| format!("no connection: {error}"))?;
     stream
         .peer_addr()
@@ -132,10 +144,7 @@ mod tests {
             Some("otlp-relay.yaml") => Ok(text.as_bytes().to_vec()),
             _ => Err(io::ErrorKind::NotFound.into()),
         };
-        let around = Surroundings {
-            environment: BTreeMap::new(),
-            read: &read,
-        };
+        let around = Surroundings::new(BTreeMap::new(), &read);
         let Output { text, code } = check(None, destinations, &around);
         (text, code)
     }
@@ -185,6 +194,18 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("  debug (line 1): store"), "{text}");
+    }
+
+    /// Only the resolver knows that this is 127.0.0.1.
+    #[test]
+    fn a_destination_that_resolves_to_the_relay_itself_is_a_mistake() {
+        let (text, code) = checked(
+            "destinations: { a: { endpoint: 'http://127.1:4317' } }\n",
+            true,
+        );
+        assert_eq!(code, 1);
+        let expected = "destinations.a: 127.1:4317: mistake: 127.0.0.1:4317 is this relay's own `receivers.grpc.listen`\n";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]

@@ -102,10 +102,7 @@ fn config(listeners: &str) -> Result<Config, Invalid> {
         Some("policies.yaml") => Ok(POLICIES.into()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
-    let around = Surroundings {
-        environment: [].into(),
-        read: &read,
-    };
+    let around = Surroundings::new([].into(), &read);
     config::load(Some(Path::new("demo.yaml")), &around)
 }
 

@@ -1,7 +1,7 @@
 //! Listeners: from a port or an address to a socket address, and what they must not be together.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
 };
 
@@ -160,21 +160,48 @@ pub(super) fn own(
     host: &str,
     port: u16,
 ) -> Option<&'static str> {
-    let address = ip(host);
-    let by_own_name = address.is_none() && is_own_name(host, around);
-    all(settings)
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let addresses = match ip(host) {
+        Some(_) if host.eq_ignore_ascii_case("localhost") => loopback.to_vec(),
+        Some(ip) => vec![ip],
+        None => Vec::new(),
+    };
+    let by_address = addresses
         .into_iter()
-        .find(|(_, listener)| {
-            let reached = match address {
-                Some(ip) if ip.is_unspecified() => true,
-                Some(ip) => {
-                    ip == listener.ip() || (listener.ip().is_unspecified() && ip.is_loopback())
-                }
-                None => by_own_name && !listener.ip().is_loopback(),
-            };
-            reached && listener.port() == port && port != 0
-        })
-        .map(|(path, _)| path)
+        .find_map(|ip| own_at(settings, around, SocketAddr::new(ip, port)));
+    by_address.or_else(|| {
+        let mut listeners = all(settings).into_iter();
+        let is_exposed = |(_, at): &(_, SocketAddr)| at.port() == port && !at.ip().is_loopback();
+        let (path, _) = listeners.find(is_exposed)?;
+        is_own_name(host, around).then_some(path)
+    })
+}
+
+/// The listener that takes connections to this address, if one does.
+pub(super) fn own_at(
+    settings: &Settings,
+    around: &Surroundings<'_>,
+    address: SocketAddr,
+) -> Option<&'static str> {
+    let mut listeners = all(settings).into_iter();
+    let takes = |(_, listener): &(_, SocketAddr)| {
+        listener.port() == address.port() && is_reached(listener.ip(), address.ip(), around)
+    };
+    listeners.find(takes).map(|(path, _)| path)
+}
+
+fn is_reached(listener: IpAddr, ip: IpAddr, around: &Surroundings<'_>) -> bool {
+    let (listener, ip) = (listener.to_canonical(), ip.to_canonical());
+    // Whoever connects to the unspecified address arrives at loopback.
+    let ip = match ip {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    // A listener on `[::]` takes IPv4, too.
+    let takes_all = listener.is_unspecified() && (listener.is_ipv6() || ip.is_ipv4());
+    ip == listener || (takes_all && (around.is_own)(ip))
 }
 
 fn is_own_name(host: &str, around: &Surroundings<'_>) -> bool {

@@ -186,6 +186,15 @@ impl Config {
             .expect("a valid configuration has worked `auto` out")
     }
 
+    /// The key of the relay's own listener that takes connections to `address`, if one does.
+    pub fn own_listener(
+        &self,
+        address: SocketAddr,
+        around: &Surroundings<'_>,
+    ) -> Option<&'static str> {
+        listen::own_at(&self.settings, around, address)
+    }
+
     /// The configuration in force as YAML: every default filled in, secrets masked, edits with their references to the
     /// environment. It loads again to the same.
     pub fn to_yaml(&self) -> String {

@@ -7,6 +7,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read},
+    net::{IpAddr, UdpSocket},
     path::{Path, PathBuf},
 };
 
@@ -29,6 +30,8 @@ pub struct Surroundings<'a> {
     pub environment: BTreeMap<String, String>,
     /// Reads a whole file.
     pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    /// Whether an address is one of this machine's.
+    pub is_own: &'a dyn Fn(IpAddr) -> bool,
 }
 
 impl Surroundings<'static> {
@@ -40,11 +43,24 @@ impl Surroundings<'static> {
         Self {
             environment: variables.collect(),
             read: &read_bounded,
+            is_own: &is_own,
         }
     }
 }
 
-impl Surroundings<'_> {
+impl<'a> Surroundings<'a> {
+    /// These variables and files, on a machine without a network.
+    pub fn new(
+        environment: BTreeMap<String, String>,
+        read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Self {
+        Self {
+            environment,
+            read,
+            is_own: &|ip| ip.is_loopback(),
+        }
+    }
+
     /// A variable that is set to something; empty counts as unset, as OpenTelemetry has it.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         let value = self.environment.get(name)?;
@@ -64,6 +80,11 @@ impl fmt::Debug for Surroundings<'_> {
             .field("environment", &names)
             .finish_non_exhaustive()
     }
+}
+
+/// Nothing can be bound to somebody else's address. The port is the kernel's choice, so that none is in the way.
+fn is_own(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
 }
 
 /// The [`fingerprint`] of a file as it is now; none for one that cannot be read.

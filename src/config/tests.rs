@@ -5,15 +5,16 @@ mod keys;
 mod merging;
 mod rules;
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{collections::BTreeMap, io, net::IpAddr, path::Path};
 
 use super::*;
 
-/// Files and variables.
+/// Files, variables and addresses.
 #[derive(Default)]
 pub(super) struct World {
     files: BTreeMap<String, Vec<u8>>,
     variables: BTreeMap<String, String>,
+    addresses: Vec<IpAddr>,
 }
 
 impl World {
@@ -32,6 +33,12 @@ impl World {
         self
     }
 
+    /// An address of the machine beyond loopback.
+    pub(super) fn address(mut self, ip: &str) -> Self {
+        self.addresses.push(ip.parse().unwrap());
+        self
+    }
+
     pub(super) fn load(&self) -> Result<Config, Invalid> {
         self.load_named(None)
     }
@@ -47,11 +54,12 @@ impl World {
             let missing = || io::Error::from(io::ErrorKind::NotFound);
             self.files.get(path).cloned().ok_or_else(missing)
         };
-        let around = Surroundings {
+        let is_own = |ip: IpAddr| ip.is_loopback() || self.addresses.contains(&ip);
+        look(&Surroundings {
             environment: self.variables.clone(),
             read: &read,
-        };
-        look(&around)
+            is_own: &is_own,
+        })
     }
 
     /// A configuration without mistakes; its warnings as lines.

@@ -133,10 +133,8 @@ fn the_readmes_variables_are_read() {
         }
         let value = rest[name.len()..].trim_start_matches('=');
         let value = value.split(['`', ' ', '\n']).next().unwrap();
-        let around = Surroundings {
-            environment: [(name.to_owned(), value.to_owned())].into(),
-            read: &|_| Err(io::ErrorKind::NotFound.into()),
-        };
+        let environment = [(name.to_owned(), value.to_owned())].into();
+        let around = Surroundings::new(environment, &|_| Err(io::ErrorKind::NotFound.into()));
         let loaded = config::load(None, &around);
         assert!(loaded.is_ok(), "{name}={value}:\n{}", loaded.unwrap_err());
     }

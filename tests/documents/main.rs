@@ -95,10 +95,7 @@ fn load(
             files(path)
         }
     };
-    let around = Surroundings {
-        environment,
-        read: &read,
-    };
+    let around = Surroundings::new(environment, &read);
     config::load(Some(Path::new(file)), &around)
         .unwrap_or_else(|findings| panic!("{file} does not load:\n{findings}"))
 }

@@ -341,10 +341,7 @@ impl World {
             Some(text) => Ok(text.clone().into_bytes()),
             None => Err(io::ErrorKind::NotFound.into()),
         };
-        let around = Surroundings {
-            environment: contents.environment.clone(),
-            read: &read,
-        };
+        let around = Surroundings::new(contents.environment.clone(), &read);
         config::load(Some(&self.folder.join(CONFIG)), &around)
     }
 }

@@ -406,14 +406,11 @@ fn the_shipped_files_load_without_a_finding() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let config = load(
         Some(&folder.join("otlp-relay.yaml")),
-        &Surroundings {
-            environment: BTreeMap::new(),
-            read: &|path| {
-                let shipped = path.starts_with(env!("CARGO_MANIFEST_DIR"));
-                let hidden = || io::Error::from(io::ErrorKind::NotFound);
-                shipped.then(|| std::fs::read(path)).ok_or_else(hidden)?
-            },
-        },
+        &Surroundings::new(BTreeMap::new(), &|path| {
+            let shipped = path.starts_with(env!("CARGO_MANIFEST_DIR"));
+            let hidden = || io::Error::from(io::ErrorKind::NotFound);
+            shipped.then(|| std::fs::read(path)).ok_or_else(hidden)?
+        }),
     );
     let config = config.unwrap_or_else(|invalid| panic!("\n{invalid}"));
     // Without whole traces a rule on what a span says can tear traces, and that is said.

@@ -260,6 +260,42 @@ fn endpoints_are_urls_of_somebody_else() {
 }
 
 #[test]
+fn the_relay_knows_itself_by_every_address() {
+    let own = |host: &str, listen: &str| {
+        let text = format!(
+            "receivers: {{ grpc: {{ listen: '{listen}:4317' }} }}\ndestinations: {{ a: {{ endpoint: 'http://{host}:4317' }} }}\n"
+        );
+        let world = World::of(&text).address("10.0.0.7").address("2001:db8::7");
+        world.load().is_err()
+    };
+    let cases = [
+        ("10.0.0.7", "0.0.0.0", true),
+        ("10.0.0.8", "0.0.0.0", false),
+        ("10.0.0.7", "127.0.0.1", false),
+        ("10.0.0.7", "[::]", true),
+        ("127.0.0.2", "0.0.0.0", true),
+        ("[2001:db8::7]", "[::]", true),
+        ("[2001:db8::7]", "0.0.0.0", false),
+        ("[::ffff:127.0.0.1]", "127.0.0.1", true),
+        ("[::ffff:10.0.0.7]", "0.0.0.0", true),
+        ("localhost.", "127.0.0.1", true),
+        ("LOCALHOST", "[::1]", true),
+        ("localhost", "[::]", true),
+        ("127.0.0.1", "[::1]", false),
+        ("0.0.0.0", "127.0.0.1", true),
+        ("0.0.0.0", "10.0.0.7", false),
+        ("[::]", "[::1]", true),
+    ];
+    for (host, listen, expected) in cases {
+        assert_eq!(
+            own(host, listen),
+            expected,
+            "{host} with a listener on {listen}"
+        );
+    }
+}
+
+#[test]
 fn the_relay_knows_itself_by_the_machines_name() {
     let own =
         || endpoint("http://relay-1:4317", "grpc").variable("OTLP_RELAY_LISTEN_HOST", "0.0.0.0");
