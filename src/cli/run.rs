@@ -24,9 +24,6 @@ pub(super) fn run(file: Option<&Path>) -> ExitCode {
         }
     };
     let set_log = log::init(config.log);
-    for warning in &config.warnings.0 {
-        tracing::warn!("{warning}");
-    }
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {

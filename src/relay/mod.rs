@@ -97,6 +97,7 @@ impl Relay {
         set_log: SetLog,
         resolver: Resolver,
     ) -> Result<Self, BindError> {
+        reload::log_warnings(&config);
         let listeners = Listeners::bind(&config)?;
         let metrics = Metrics::new(metrics::Options {
             collector_names: config.collector_names,

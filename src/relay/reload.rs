@@ -87,9 +87,17 @@ impl Shared {
         self.admin_options.store(Arc::new(config.admin.clone()));
         self.store.resize(config.store);
         (self.set_log)(config.log);
+        log_warnings(&config);
         *in_force = Arc::new(config);
         self.metrics.config_reloaded();
         Ok(self.metrics.config_generation())
+    }
+}
+
+/// Says what is doubtful in a configuration that comes into force.
+pub(super) fn log_warnings(config: &Config) {
+    for warning in &config.warnings.0 {
+        tracing::warn!("{warning}");
     }
 }
 
