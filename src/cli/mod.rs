@@ -40,29 +40,46 @@ const VERSION: &str = concat!(
 
 /// An OTLP trace relay between Milvus and Jaeger: samples, enriches, batches, and loses nothing it accepted.
 #[derive(Debug, Parser)]
-#[command(name = "otlp-relay", version = VERSION)]
+#[command(name = "otlp-relay", version = VERSION, args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// The configuration file. Without it: otlp-relay.yaml here, then /etc/otlp-relay/config.yaml, else built-in defaults.
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
     #[command(subcommand)]
     command: Option<Command>,
+}
+
+/// Where the configuration comes from, for the commands that have one.
+#[derive(Debug, clap::Args)]
+struct Source {
+    /// The configuration file. Without it: otlp-relay.yaml here, then /etc/otlp-relay/config.yaml, else built-in defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the relay: what happens without a command.
-    Run,
+    Run {
+        #[command(flatten)]
+        source: Source,
+    },
     /// Validates everything and lists all mistakes and warnings.
     Check {
+        #[command(flatten)]
+        source: Source,
         /// Also resolves and reaches each destination.
         #[arg(long)]
         destinations: bool,
     },
     /// Prints the configuration in force, every default filled in, secrets masked.
-    PrintConfig,
+    PrintConfig {
+        #[command(flatten)]
+        source: Source,
+    },
     /// Asks a running relay whether it is alive: exit code 0 when it is.
     Healthcheck {
+        #[command(flatten)]
+        source: Source,
         /// Asks whether it is ready.
         #[arg(long)]
         ready: bool,
@@ -110,19 +127,27 @@ pub struct Output {
 
 /// Runs the command that the process' arguments name.
 pub fn main() -> ExitCode {
-    let Arguments { config, command } = Arguments::parse();
-    let config = config.as_deref();
-    match command.unwrap_or(Command::Run) {
-        Command::Run => run::run(config),
-        Command::Check { destinations } => print(&check::run(config, destinations)),
-        Command::PrintConfig => print(&print_config::run(config)),
-        Command::Healthcheck { ready, url } => print(&ask(config, ready, url)),
+    let Arguments { source, command } = Arguments::parse();
+    match command.unwrap_or(Command::Run { source }) {
+        Command::Run { source } => run::run(source.file()),
+        Command::Check {
+            source,
+            destinations,
+        } => print(&check::run(source.file(), destinations)),
+        Command::PrintConfig { source } => print(&print_config::run(source.file())),
+        Command::Healthcheck { source, ready, url } => print(&ask(source.file(), ready, url)),
         Command::Send {
             endpoint,
             protocol,
             count,
         } => send::run(endpoint.as_deref(), protocol, count),
         Command::Demo { seconds } => demo::run(seconds),
+    }
+}
+
+impl Source {
+    fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 }
 
@@ -161,4 +186,29 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It was taken everywhere, and `demo` and `send` ran without it all the same.
+    #[test]
+    fn only_commands_with_a_configuration_take_one() {
+        for (line, taken) in [
+            ("", true),
+            ("run", true),
+            ("check", true),
+            ("print-config", true),
+            ("healthcheck", true),
+            ("demo", false),
+            ("send", false),
+        ] {
+            let words = ["otlp-relay"].into_iter().chain(line.split_whitespace());
+            let parsed = Arguments::try_parse_from(words.chain(["--config", "x.yaml"]));
+            assert_eq!(parsed.is_ok(), taken, "{line}: {parsed:?}");
+        }
+        // Before the command it would be ignored.
+        Arguments::try_parse_from(["otlp-relay", "--config", "x.yaml", "demo"]).unwrap_err();
+    }
 }
