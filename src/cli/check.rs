@@ -27,12 +27,12 @@ pub(super) fn run(file: Option<&Path>, destinations: bool) -> Output {
 
 fn check(file: Option<&Path>, destinations: bool, around: &Surroundings<'_>) -> Output {
     if let Some(text) = config::collectors_equivalent(file, around) {
-        return Output { text, code: 1 };
+        return reported(text, 1);
     }
     match config::load(file, around) {
         Ok(config) => {
             let text = report(&config.warnings, config.file.as_deref());
-            let mut output = Output { text, code: 0 };
+            let mut output = reported(text, 0);
             if destinations {
                 try_destinations(&config, around, &mut output);
             }
@@ -43,8 +43,17 @@ fn check(file: Option<&Path>, destinations: bool, around: &Surroundings<'_>) -> 
             if destinations {
                 text.push_str("destinations are tried once there is no mistake\n");
             }
-            Output { text, code: 1 }
+            reported(text, 1)
         }
+    }
+}
+
+/// The report is what was asked for, so it goes to standard output, mistakes and all.
+fn reported(text: String, code: u8) -> Output {
+    Output {
+        text,
+        code,
+        ..Output::default()
     }
 }
 
@@ -145,7 +154,7 @@ mod tests {
             _ => Err(io::ErrorKind::NotFound.into()),
         };
         let around = Surroundings::new(BTreeMap::new(), &read);
-        let Output { text, code } = check(None, destinations, &around);
+        let Output { text, code, .. } = check(None, destinations, &around);
         (text, code)
     }
 

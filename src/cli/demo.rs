@@ -7,7 +7,7 @@ use std::{io, path::Path, process::ExitCode, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{load::Load, log, run::farewell, runtime, say, signals};
+use super::{complain, load::Load, log, run::farewell, runtime, say, signals};
 use crate::{
     config::{self, Config, Invalid, Log, LogFormat, Surroundings},
     exporter::Resolver,
@@ -44,11 +44,11 @@ pub(super) fn run(seconds: Option<u64>) -> ExitCode {
     match runtime().map(|runtime| runtime.block_on(demo(seconds))) {
         Ok(Ok(code)) => code,
         Ok(Err(message)) => {
-            say(&format!("{message}\n"));
+            complain(&format!("{message}\n"));
             ExitCode::FAILURE
         }
         Err(error) => {
-            say(&format!("cannot start the runtime: {error}\n"));
+            complain(&format!("cannot start the runtime: {error}\n"));
             ExitCode::FAILURE
         }
     }

@@ -121,6 +121,8 @@ enum WireProtocol {
 pub struct Output {
     /// For standard output.
     pub text: String,
+    /// What went wrong, for standard error.
+    pub complaint: String,
     /// The exit code.
     pub code: u8,
 }
@@ -160,24 +162,34 @@ fn ask(config: Option<&Path>, ready: bool, url: Option<String>) -> Output {
     match healthcheck::healthcheck(&url, ready, healthcheck::DEADLINE) {
         Ok(answer) => Output {
             text: format!("{}\n", answer.trim_end()),
-            code: 0,
+            ..Output::default()
         },
         Err(message) => Output {
-            text: format!("{message}\n"),
+            complaint: format!("{message}\n"),
             code: 1,
+            ..Output::default()
         },
     }
 }
 
-/// Prints to standard output. A reader that has gone away, as `head` does, is no error.
+/// Prints to standard output.
 fn say(text: &str) {
-    let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    drop(written);
+    write(io::stdout().lock(), text);
+}
+
+/// Prints to standard error, where whoever pipes the output away still sees it.
+fn complain(text: &str) {
+    write(io::stderr().lock(), text);
+}
+
+/// A reader that has gone away, as `head` does, is no error.
+fn write(mut to: impl Write, text: &str) {
+    drop(to.write_all(text.as_bytes()).and_then(|()| to.flush()));
 }
 
 fn print(output: &Output) -> ExitCode {
     say(&output.text);
+    complain(&output.complaint);
     ExitCode::from(output.code)
 }
 

@@ -10,11 +10,12 @@ pub(super) fn run(file: Option<&Path>) -> Output {
     match config::load(file, &Surroundings::of_process()) {
         Ok(config) => Output {
             text: config.to_yaml(),
-            code: 0,
+            ..Output::default()
         },
         Err(invalid) => Output {
-            text: invalid.to_string(),
+            complaint: invalid.to_string(),
             code: WRONG_USAGE,
+            ..Output::default()
         },
     }
 }

@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitCode};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{WRONG_USAGE, log, runtime, say, signals};
+use super::{WRONG_USAGE, complain, log, runtime, signals};
 use crate::{
     config::{self, Config, Surroundings},
     exporter::Resolver,
@@ -17,7 +17,7 @@ pub(super) fn run(file: Option<&Path>) -> ExitCode {
     let config = match config::load(file, &Surroundings::of_process()) {
         Ok(config) => config,
         Err(invalid) => {
-            say(&format!(
+            complain(&format!(
                 "{invalid}otlp-relay does not start; `otlp-relay check` lists the same\n"
             ));
             return ExitCode::from(WRONG_USAGE);

@@ -8,7 +8,7 @@ use prost::Message;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    WRONG_USAGE, WireProtocol, runtime, say,
+    WRONG_USAGE, WireProtocol, complain, runtime, say,
     trace::{Step, Trace, request},
 };
 use crate::exporter::{Courier, Protocol, Reply};
@@ -24,7 +24,7 @@ pub(super) fn run(endpoint: Option<&str>, protocol: WireProtocol, count: u32) ->
     let uri = match parse(endpoint) {
         Ok(uri) => uri,
         Err(message) => {
-            say(&format!("--endpoint: {message}\n"));
+            complain(&format!("--endpoint: {message}\n"));
             return ExitCode::from(WRONG_USAGE);
         }
     };
@@ -33,11 +33,11 @@ pub(super) fn run(endpoint: Option<&str>, protocol: WireProtocol, count: u32) ->
         Ok(Ok(0)) => ExitCode::SUCCESS,
         Ok(Ok(_not_taken)) => ExitCode::FAILURE,
         Ok(Err(message)) => {
-            say(&format!("{message}\n"));
+            complain(&format!("{message}\n"));
             ExitCode::FAILURE
         }
         Err(error) => {
-            say(&format!("cannot start the runtime: {error}\n"));
+            complain(&format!("cannot start the runtime: {error}\n"));
             ExitCode::FAILURE
         }
     }

@@ -6,6 +6,23 @@ use otlp_relay::config::{self, Surroundings};
 
 use super::{README, find, keys, load, load_shipped, parse, string, text};
 
+/// They went to standard output, into whatever read the configuration there.
+#[test]
+fn mistakes_are_told_on_standard_error() {
+    for arguments in [
+        &["print-config", "--config", "no/such.yaml"][..],
+        &["run", "--config", "no/such.yaml"],
+        &["send", "--endpoint", "localhost"],
+        &["healthcheck", "--url", "localhost"],
+    ] {
+        let program = env!("CARGO_BIN_EXE_otlp-relay");
+        let output = Command::new(program).args(arguments).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        assert_eq!(output.stdout, b"", "{arguments:?}");
+        assert_ne!(output.stderr, b"", "{arguments:?}");
+    }
+}
+
 /// What `otlp-relay [COMMAND] --help` prints.
 pub(super) fn help(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_otlp-relay"))
