@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use crate::{
-    document::Findings,
+    document::{Findings, display_duration},
     exporter::{self, Compression, Protocol, Retry, Tls},
     otlp, queue,
 };
@@ -88,6 +88,12 @@ impl Reading<'_, '_> {
     fn mistake(&mut self, key: &str, message: impl Into<String>) {
         let place = self.settings.place(key);
         self.findings.mistake(&place, key, message);
+    }
+
+    /// A mistake about the first key that may as well be the second's.
+    fn mistake_between(&mut self, keys: [&str; 2], message: impl Into<String>) {
+        let place = self.settings.place_of_cause(keys);
+        self.findings.mistake(&place, keys[0], message);
     }
 
     fn warning(&mut self, key: &str, message: impl Into<String>) {
@@ -242,8 +248,9 @@ impl Reading<'_, '_> {
             give_up_after: settings.duration_or_never(&at("retry.give_up_after"))?.0,
         };
         if retry.first > retry.max {
-            let message = format!("longer than retry.max, which is {:?}", retry.max);
-            self.mistake(&at("retry.first"), message);
+            let (first, max) = (display_duration(retry.first), display_duration(retry.max));
+            let message = format!("{first} is longer than retry.max, which is {max}");
+            self.mistake_between([&at("retry.first"), &at("retry.max")], message);
             return None;
         }
         Some(retry)
@@ -267,7 +274,7 @@ impl Reading<'_, '_> {
                 "{spans} is less than batch.spans, which is {batch}, so a full message could never leave; \
                  allowed: at least {batch}"
             );
-            self.mistake(key, message);
+            self.mistake_between([key, "batch.spans"], message);
             return None;
         }
         Some(spans)

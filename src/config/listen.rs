@@ -108,7 +108,7 @@ fn same_port(settings: &Settings, findings: &mut Findings) {
         };
         if let Some((other, _)) = listeners[..index].iter().find(clashes) {
             let message = format!("port {} is `{other}`'s already", address.port());
-            findings.mistake(&settings.place(path), *path, message);
+            findings.mistake(&settings.place_of_cause([*path, *other]), *path, message);
         }
     }
 }

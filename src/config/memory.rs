@@ -37,11 +37,11 @@ fn budget(settings: &mut Settings, around: &Surroundings<'_>, findings: &mut Fin
         Some(Optional(None)) => (auto(limit), from_limit(limit)),
     };
     settings.resolve(path, Setting::Size(bytes));
-    let Some(request) = settings.size("receivers.request_bytes_max") else {
+    let request_path = "receivers.request_bytes_max";
+    let Some(request) = settings.size(request_path) else {
         return;
     };
     let least = BUDGET_REQUESTS_MIN * request;
-    let place = settings.place(path);
     if bytes < least {
         let message = format!(
             "{}{origin} is less than {BUDGET_REQUESTS_MIN} times receivers.request_bytes_max, \
@@ -50,6 +50,7 @@ fn budget(settings: &mut Settings, around: &Surroundings<'_>, findings: &mut Fin
             display_size(request),
             display_size(least),
         );
+        let place = settings.place_of_cause([path, request_path]);
         findings.mistake(&place, path, message);
     } else if let Some(limit) = limit.filter(|limit| bytes > *limit) {
         let message = format!(
@@ -57,7 +58,7 @@ fn budget(settings: &mut Settings, around: &Surroundings<'_>, findings: &mut Fin
             display_size(bytes),
             display_size(limit)
         );
-        findings.warning(&place, path, message);
+        findings.warning(&settings.place(path), path, message);
     }
 }
 
@@ -103,10 +104,8 @@ fn queues(settings: &mut Settings, findings: &mut Findings) {
 }
 
 fn batches(settings: &Settings, findings: &mut Findings) {
-    let (Some(bytes), Some(most)) = (
-        settings.size("batch.bytes"),
-        settings.size("batch.bytes_max"),
-    ) else {
+    let paths = ["batch.bytes", "batch.bytes_max"];
+    let [Some(bytes), Some(most)] = paths.map(|path| settings.size(path)) else {
         return;
     };
     if bytes > most {
@@ -115,7 +114,7 @@ fn batches(settings: &Settings, findings: &mut Findings) {
             display_size(bytes),
             display_size(most)
         );
-        findings.mistake(&settings.place("batch.bytes"), "batch.bytes", message);
+        findings.mistake(&settings.place_of_cause(paths), paths[0], message);
     }
 }
 

@@ -124,7 +124,7 @@ impl Sources<'_> {
         });
         let entries = entries.collect();
         let place = self.first(names).map(|node| &node.place);
-        mapping(entries, &place.cloned().unwrap_or_else(built_in))
+        mapping(entries, &place.cloned().unwrap_or_else(Place::built_in))
     }
 
     fn winner(&self, merged: &Merged, names: &[String]) -> &Node {
@@ -187,10 +187,6 @@ fn destination_names(root: &Node) -> Vec<String> {
     }
 }
 
-fn built_in() -> Place {
-    Place::whole("built-in default")
-}
-
 pub(super) fn mapping(entries: Vec<Entry>, place: &Place) -> Node {
     Node {
         value: Value::Map(entries),
@@ -200,16 +196,15 @@ pub(super) fn mapping(entries: Vec<Entry>, place: &Place) -> Node {
 
 /// The defaults of the table, those of a destination for each name.
 fn defaults(destinations: &BTreeSet<String>) -> Node {
-    let mut root = mapping(Vec::new(), &built_in());
+    let mut root = mapping(Vec::new(), &Place::built_in());
     for key in schema::keys() {
         let (Preset::Value(written), false) =
             (key.default, matches!(key.kind, schema::Kind::Later))
         else {
             continue;
         };
-        let mut node = parse("built-in default", written, &mut Findings::default())
-            .expect("defaults are readable");
-        node.place = built_in();
+        let mut node = parse("", written, &mut Findings::default()).expect("defaults are readable");
+        node.place = Place::built_in();
         let names: Vec<&str> = key.path.split('.').collect();
         if names[0] == "destinations" {
             for destination in destinations {

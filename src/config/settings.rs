@@ -86,6 +86,13 @@ impl Settings {
             .map_or_else(|| self.place.clone(), |(place, _)| place.clone())
     }
 
+    /// Where what is wrong between these keys is mended: at the first that somebody has set.
+    pub(super) fn place_of_cause(&self, paths: [&str; 2]) -> Place {
+        let [first, second] = paths.map(|path| self.place(path));
+        let only_second = first.is_built_in() && !second.is_built_in();
+        if only_second { second } else { first }
+    }
+
     /// The value of a key; `None` when it was wrong, absent, or stands in something that was.
     pub(super) fn get(&self, path: &str) -> Option<&Setting> {
         self.values.get(path)?.1.as_ref()

@@ -119,7 +119,7 @@ impl Default for Written {
             path: None,
             root: Node {
                 value: Value::Null,
-                place: Place::whole("built-in default"),
+                place: Place::built_in(),
             },
         }
     }

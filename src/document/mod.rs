@@ -66,6 +66,9 @@ pub struct Entry {
     pub node: Node,
 }
 
+/// The source of what nobody has set.
+const BUILT_IN: &str = "built-in default";
+
 impl Place {
     /// A line of a file; lines count from 1.
     pub fn new(source: &Arc<str>, line: usize) -> Self {
@@ -81,6 +84,16 @@ impl Place {
             source: Arc::from(source),
             line: 0,
         }
+    }
+
+    /// The place of what nobody has set.
+    pub fn built_in() -> Self {
+        Self::whole(BUILT_IN)
+    }
+
+    /// Whether nobody has set what stands here.
+    pub fn is_built_in(&self) -> bool {
+        *self.source == *BUILT_IN
     }
 }
 

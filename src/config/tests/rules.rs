@@ -134,7 +134,48 @@ fn a_batch_fits_its_own_limits() {
     assert!(destination("retry: { first: 3s }").load().is_ok());
     assert_lines(
         &destination("retry: { first: 3001ms }").mistakes(),
-        &["destinations.jaeger.retry.first: longer than retry.max, which is 3s"],
+        &["destinations.jaeger.retry.first: 3001ms is longer than retry.max, which is 3s"],
+    );
+}
+
+/// They were told of the built-in default, which nobody can change.
+#[test]
+fn what_is_wrong_between_two_keys_is_said_where_it_was_set() {
+    let cases = [
+        (
+            "receivers: { request_bytes_max: 64MiB }\nbudget: { bytes: 200MiB }\n",
+            "otlp-relay.yaml:2: mistake: budget.bytes",
+        ),
+        (
+            "receivers: { request_bytes_max: 64MiB }\nbatch: { bytes: 4MiB }\n",
+            "otlp-relay.yaml:2: mistake: batch.bytes",
+        ),
+        (
+            "batch: { bytes_max: 1KiB }\n",
+            "otlp-relay.yaml:1: mistake: batch.bytes",
+        ),
+        (
+            "\nreceivers: { http: { listen: 8888 } }\n",
+            "otlp-relay.yaml:2: mistake: admin.listen: port 8888",
+        ),
+        (
+            "destinations: { a: { endpoint: 'http://a:1' } }\nbatch: { spans: 513 }\n",
+            "otlp-relay.yaml:2: mistake: destinations.a.spans_in_flight_max",
+        ),
+        (
+            "destinations:\n  a:\n    endpoint: http://a:1\n    retry: { max: 400ms }\n",
+            "otlp-relay.yaml:4: mistake: destinations.a.retry.first: 500ms is longer than retry.max, which is 400ms",
+        ),
+    ];
+    for (text, line) in cases {
+        assert_lines(&World::of(text).mistakes(), &[line]);
+    }
+    let small = World::of("receivers: { request_bytes_max: 16MiB }\n")
+        .file("/proc/self/cgroup", V2)
+        .file("/sys/fs/cgroup/memory.max", "104857600");
+    assert_lines(
+        &small.mistakes(),
+        &["otlp-relay.yaml:1: mistake: budget.bytes: 36MiB (auto"],
     );
 }
 
