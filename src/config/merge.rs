@@ -16,10 +16,8 @@ use super::{
     otel,
     schema::{self, Preset},
     sources::Surroundings,
+    variables,
 };
-
-/// What the relay's own variables begin with; `__` parts the names of a path.
-const VARIABLE_PREFIX: &str = "OTLP_RELAY__";
 
 /// One source of settings. Its name tells whose value won.
 struct Layer {
@@ -44,7 +42,7 @@ impl Provider for Layer {
 /// Merges everything into one tree, in which every key that has a default is set. `file` is the file's root.
 pub(super) fn merge(file: Node, around: &Surroundings<'_>, findings: &mut Findings) -> Node {
     let configured = destination_names(&file);
-    let variables = own_variables(around, &configured, findings);
+    let variables = variables::read(around, &file, findings);
     let opentelemetry = if configured.is_empty() && destination_names(&variables).is_empty() {
         otel::destination(around, findings)
     } else {
@@ -170,7 +168,8 @@ impl Sources<'_> {
     }
 }
 
-fn at<'n>(root: &'n Node, names: &[String]) -> Option<&'n Node> {
+/// The node at a path.
+pub(super) fn at<'n>(root: &'n Node, names: &[String]) -> Option<&'n Node> {
     names.iter().try_fold(root, |node, name| match &node.value {
         Value::Map(entries) => entries
             .iter()
@@ -238,45 +237,4 @@ pub(super) fn insert(root: &mut Node, names: &[&str], node: Node) -> Result<(), 
         entries.len() - 1
     });
     insert(&mut entries[index].node, rest, node)
-}
-
-/// The variables that begin with [`VARIABLE_PREFIX`]. Their values stay strings until the typed settings read them.
-fn own_variables(
-    around: &Surroundings<'_>,
-    destinations: &[String],
-    findings: &mut Findings,
-) -> Node {
-    let mut root = mapping(Vec::new(), &Place::whole("environment"));
-    for (variable, value) in &around.environment {
-        let Some(path) = variable.strip_prefix(VARIABLE_PREFIX) else {
-            continue;
-        };
-        if value.is_empty() {
-            continue; // As compose leaves it for a variable that is not set.
-        }
-        let place = Place::whole(&format!("environment variable {variable}"));
-        let mut names: Vec<String> = path.split("__").map(str::to_lowercase).collect();
-        if names[0] == "destinations" && names.len() > 1 {
-            names[1] = as_written(&names[1], destinations);
-        }
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let node = Node {
-            value: Value::String(value.clone()),
-            place: place.clone(),
-        };
-        if insert(&mut root, &names, node).is_err() {
-            let message = "another variable sets the whole of which this sets a part";
-            findings.mistake(&place, names.join("."), message);
-        }
-    }
-    root
-}
-
-/// A destination's name as the file spells it: variables have no capitals of their own and no dashes.
-fn as_written(name: &str, destinations: &[String]) -> String {
-    let alike = |written: &&String| written.to_lowercase().replace('-', "_") == name;
-    destinations
-        .iter()
-        .find(alike)
-        .map_or_else(|| name.to_owned(), Clone::clone)
 }

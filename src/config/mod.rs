@@ -17,6 +17,7 @@ mod print;
 mod schema;
 mod settings;
 mod sources;
+mod variables;
 
 use std::{
     collections::{BTreeMap, HashSet},

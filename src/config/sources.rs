@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     fmt,
     fs::File,
     io::{self, Read},
@@ -26,7 +27,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Everything that loading may look at.
 pub struct Surroundings<'a> {
-    /// The environment's variables.
+    /// The environment's variables; bytes that are no UTF-8 are U+FFFD.
     pub environment: BTreeMap<String, String>,
     /// Reads a whole file.
     pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
@@ -35,10 +36,11 @@ pub struct Surroundings<'a> {
 }
 
 impl Surroundings<'static> {
-    /// Those of the process. Variables that are not UTF-8 are left out: nothing here could be set by them.
+    /// Those of the process.
     pub fn of_process() -> Self {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
+        let variables = std::env::vars_os().map(|(name, value)| {
+            let lossy = |text: OsString| text.to_string_lossy().into_owned();
+            (lossy(name), lossy(value))
         });
         Self {
             environment: variables.collect(),
@@ -80,6 +82,11 @@ impl fmt::Debug for Surroundings<'_> {
             .field("environment", &names)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a variable's value came as UTF-8.
+pub(super) fn is_utf8(value: &str) -> bool {
+    !value.contains(char::REPLACEMENT_CHARACTER)
 }
 
 /// Nothing can be bound to somebody else's address. The port is the kernel's choice, so that none is in the way.
@@ -223,6 +230,9 @@ pub(super) fn expand(
     around: &Surroundings<'_>,
     findings: &mut Findings,
 ) {
-    let lookup = |name: &str| around.environment.get(name).cloned();
+    let lookup = |name: &str| {
+        let value = around.environment.get(name)?;
+        is_utf8(value).then(|| value.clone())
+    };
     document::expand(node, path, &lookup, findings);
 }

@@ -234,6 +234,58 @@ fn an_unknown_variable_of_ours_is_a_mistake() {
     );
 }
 
+/// They set nothing, and nothing said so.
+#[test]
+fn a_variable_that_only_looks_like_ours_draws_a_warning() {
+    let cases = [
+        (
+            "OTLP_RELAY_QUEUE__BYTES_MAX",
+            "OTLP_RELAY__QUEUE__BYTES_MAX",
+        ),
+        ("OTLP_RELAY_QUEUE_BYTES_MAX", "OTLP_RELAY__QUEUE__BYTES_MAX"),
+        ("OTLP_RELAY_LISTENHOST", "OTLP_RELAY_LISTEN_HOST"),
+        ("OTLP_RELAY_LOG_LEVEL", "OTLP_RELAY__LOG__LEVEL"),
+    ];
+    for (variable, meant) in cases {
+        let (_, warnings) = World::default().variable(variable, "x").config();
+        let line = format!(
+            "environment variable {variable}: warning: nothing reads this variable: those that set a key begin with OTLP_RELAY__; did you mean {meant}?"
+        );
+        assert_lines(&warnings, &[&line]);
+    }
+    let (_, warnings) = World::default().variable("OTLP_RELAY_XYZ", "x").config();
+    assert!(
+        warnings[0].ends_with("begin with OTLP_RELAY__"),
+        "{warnings:?}"
+    );
+    for variable in [
+        "OTLP_RELAY_SERVICE_HOST",
+        "OTLP_RELAY_PORT_4317_TCP",
+        "OTLP_RELAYS",
+        "HOME",
+    ] {
+        let (_, warnings) = World::default().variable(variable, "x").config();
+        assert_eq!(warnings, [""; 0], "{variable}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_a_mistake() {
+    let world = World::default().variable("OTLP_RELAY__LOG__LEVEL", "inf\u{fffd}");
+    assert_lines(
+        &world.mistakes(),
+        &[
+            "environment variable OTLP_RELAY__LOG__LEVEL: mistake: log.level: its value is not UTF-8",
+        ],
+    );
+    let reference =
+        World::of("admin: { allowed_hosts: ['${env:HOST}'] }").variable("HOST", "\u{fffd}");
+    assert_lines(
+        &reference.mistakes(),
+        &["the environment variable HOST is not set"],
+    );
+}
+
 #[test]
 fn every_default_is_within_its_own_limits() {
     let (config, warnings) = World::of("destinations: { a: { endpoint: 'http://b:1' } }").config();

@@ -75,6 +75,25 @@ fn the_environment_reaches_into_a_destination_however_its_name_is_spelled() {
 }
 
 #[test]
+fn a_header_is_one_however_its_name_is_spelled() {
+    let world = World::of(
+        "destinations: { a: { endpoint: 'http://a:1', headers: { X-Api-Key: file, x_under: file } } }\n",
+    )
+    .variable("OTLP_RELAY__DESTINATIONS__A__HEADERS__X_API_KEY", "variable")
+    .variable("OTLP_RELAY__DESTINATIONS__A__HEADERS__X_UNDER", "variable")
+    .variable("OTLP_RELAY__DESTINATIONS__A__HEADERS__X_NEW", "variable");
+    let (config, _) = world.config();
+    let mut headers: Vec<_> = config.destinations[0]
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+        .collect();
+    headers.sort_unstable();
+    let expected = ["x-api-key", "x-new", "x_under"].map(|name| (name, "variable"));
+    assert_eq!(headers, expected);
+}
+
+#[test]
 fn a_variable_for_a_whole_and_one_for_its_part_are_a_mistake() {
     let world = World::default()
         .variable("OTLP_RELAY__QUEUE", "5")
