@@ -19,6 +19,9 @@ use super::{
 /// The destination's name.
 const NAME: &str = "otlp";
 
+/// OpenTelemetry's own, twice the relay's.
+const TIMEOUT_UNSET: &str = "10s";
+
 /// A variable that was found: the one for traces goes before the one for all signals.
 struct Variable<'a> {
     value: &'a str,
@@ -57,13 +60,14 @@ pub(super) fn destination(around: &Surroundings<'_>, findings: &mut Findings) ->
     set(&["protocol"], text(word), &protocol_place);
     let base = base_url(&endpoint, http, findings);
     set(&["endpoint"], text(base), &endpoint.place);
-    // Unset means none, also for https: that is OpenTelemetry's rule, and the relay's own default is not asked.
+    // What is unset is what OpenTelemetry says, also for https: the relay's own defaults are not asked.
     match variable(around, "COMPRESSION") {
         Some(found) => set(&["compression"], text(found.value), &found.place),
         None => set(&["compression"], text("none"), &endpoint.place),
     }
-    if let Some(found) = variable(around, "TIMEOUT") {
-        set(&["timeout"], text(&timeout(found.value)), &found.place);
+    match variable(around, "TIMEOUT") {
+        Some(found) => set(&["timeout"], timeout(&found, findings), &found.place),
+        None => set(&["timeout"], text(TIMEOUT_UNSET), &endpoint.place),
     }
     if let Some(found) = variable(around, "HEADERS") {
         set(&["headers"], headers(&found, findings), &found.place);
@@ -129,24 +133,23 @@ fn base_url<'a>(endpoint: &Variable<'a>, http: bool, findings: &mut Findings) ->
         })
 }
 
-/// Milliseconds without a unit; anything else is left to the typed setting to refuse.
-fn timeout(value: &str) -> String {
-    if value.chars().all(|c| c.is_ascii_digit()) {
-        format!("{value}ms")
-    } else {
-        value.to_owned()
+/// Milliseconds without a unit.
+fn timeout(found: &Variable<'_>, findings: &mut Findings) -> Value {
+    if found.value.chars().all(|c| c.is_ascii_digit()) {
+        return text(&format!("{}ms", found.value));
     }
+    let found_words = text(found.value).in_words();
+    let message = format!("found {found_words}; allowed: whole milliseconds, such as 10000");
+    findings.mistake(&found.place, "destinations.otlp.timeout", message);
+    text(TIMEOUT_UNSET)
 }
 
 /// `name=value,name=value`, the values URL-encoded (W3C baggage without properties). Values are never repeated in a
 /// message.
 fn headers(found: &Variable<'_>, findings: &mut Findings) -> Value {
     let mut entries: Vec<Entry> = Vec::new();
-    for pair in found
-        .value
-        .split(',')
-        .filter(|pair| !pair.trim().is_empty())
-    {
+    let pairs = found.value.split(',');
+    for (index, pair) in pairs.filter(|pair| !pair.trim().is_empty()).enumerate() {
         let decoded = pair
             .split_once('=')
             .and_then(|(name, value)| Some((name.trim(), percent_decoded(value.trim())?)));
@@ -161,7 +164,8 @@ fn headers(found: &Variable<'_>, findings: &mut Findings) -> Value {
             }),
             _ => {
                 let message = "allowed: name=value,name=value, the values URL-encoded";
-                findings.mistake(&found.place, "destinations.otlp.headers", message);
+                let key = format!("destinations.otlp.headers[{index}]");
+                findings.mistake(&found.place, key, message);
             }
         }
     }

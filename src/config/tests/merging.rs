@@ -358,8 +358,9 @@ fn the_variables_for_traces_go_before_those_for_all_signals() {
     let (config, _) = world.config();
     assert_eq!(config.destinations[0].endpoint, "https://traces:2/");
     assert_eq!(config.destinations[0].protocol, Protocol::Http);
-    // none is OpenTelemetry's default, also for https
+    // these are OpenTelemetry's defaults, also for https
     assert_eq!(config.destinations[0].compression, Compression::None);
+    assert_eq!(config.destinations[0].timeout, Duration::from_secs(10));
 }
 
 #[test]
@@ -379,7 +380,7 @@ fn mistakes_in_opentelemetrys_variables_are_named() {
         ),
         (
             &[("ENDPOINT", "http://a:1"), ("HEADERS", "a")],
-            "OTEL_EXPORTER_OTLP_HEADERS: mistake: destinations.otlp.headers: allowed: name=value",
+            "OTEL_EXPORTER_OTLP_HEADERS: mistake: destinations.otlp.headers[0]: allowed: name=value",
         ),
         (
             &[("ENDPOINT", "http://a:1"), ("HEADERS", "a=%zz")],
@@ -387,7 +388,15 @@ fn mistakes_in_opentelemetrys_variables_are_named() {
         ),
         (
             &[("ENDPOINT", "http://a:1"), ("TIMEOUT", "soon")],
-            "OTEL_EXPORTER_OTLP_TIMEOUT: mistake: destinations.otlp.timeout: found `soon`",
+            "OTEL_EXPORTER_OTLP_TIMEOUT: mistake: destinations.otlp.timeout: found `soon`; allowed: whole milliseconds, such as 10000",
+        ),
+        (
+            &[("ENDPOINT", "http://a:1"), ("TIMEOUT", "5s")],
+            "found `5s`; allowed: whole milliseconds",
+        ),
+        (
+            &[("ENDPOINT", "http://a:1"), ("TIMEOUT", "600001")],
+            "found 600001ms; allowed: 10ms to 10m",
         ),
         (
             &[("ENDPOINT", "http://a:1"), ("COMPRESSION", "snappy")],
@@ -409,6 +418,18 @@ fn mistakes_in_opentelemetrys_variables_are_named() {
         }
         assert_lines(&world.mistakes(), &[part]);
     }
+}
+
+#[test]
+fn every_broken_header_of_opentelemetrys_variable_is_told() {
+    let world = World::default()
+        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:1")
+        .variable("OTEL_EXPORTER_OTLP_HEADERS", "a,b=2,=3");
+    let mistakes = world.mistakes();
+    assert_lines(
+        &mistakes,
+        &["otlp.headers[0]: allowed", "otlp.headers[2]: allowed"],
+    );
 }
 
 #[test]
