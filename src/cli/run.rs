@@ -31,13 +31,20 @@ pub(super) fn run(file: Option<&Path>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(serve(config, loader(file), set_log))
+    let load = loader(file, &config);
+    runtime.block_on(serve(config, load, set_log))
 }
 
 /// Loads the same configuration again, from the file as it is then.
-fn loader(file: Option<&Path>) -> Load {
-    let file = file.map(Path::to_path_buf);
-    Box::new(move || config::load(file.as_deref(), &Surroundings::of_process()))
+fn loader(file: Option<&Path>, first: &Config) -> Load {
+    let (file, budget_auto) = (file.map(Path::to_path_buf), first.budget_auto());
+    Box::new(move || {
+        let around = Surroundings {
+            budget_auto,
+            ..Surroundings::of_process()
+        };
+        config::load(file.as_deref(), &around)
+    })
 }
 
 async fn serve(config: Config, load: Load, set_log: SetLog) -> ExitCode {

@@ -34,7 +34,11 @@ fn budget(settings: &mut Settings, around: &Surroundings<'_>, findings: &mut Fin
     let (bytes, origin) = match settings.size_or_auto(path) {
         None => return,
         Some(Optional(Some(bytes))) => (bytes, String::new()),
-        Some(Optional(None)) => (auto(limit), from_limit(limit)),
+        Some(Optional(None)) => {
+            settings.budget_is_auto = true;
+            let before = around.budget_auto.map(|bytes| bytes as u64);
+            (before.unwrap_or(auto(limit)), from_limit(limit))
+        }
     };
     settings.resolve(path, Setting::Size(bytes));
     let request_path = "receivers.request_bytes_max";

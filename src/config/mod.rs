@@ -187,6 +187,11 @@ impl Config {
             .expect("a valid configuration has worked `auto` out")
     }
 
+    /// What `budget.bytes: auto` came to, if that is what was written.
+    pub fn budget_auto(&self) -> Option<usize> {
+        self.settings.budget_is_auto.then_some(self.budget_bytes)
+    }
+
     /// The key of the relay's own listener that takes connections to `address`, if one does.
     pub fn own_listener(
         &self,

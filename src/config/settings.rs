@@ -49,6 +49,8 @@ pub(super) struct Settings {
     values: BTreeMap<String, (Place, Option<Setting>)>,
     /// The destinations' names in the order of the file, with their places.
     pub(super) destinations: Vec<(String, Place)>,
+    /// Whether `budget.bytes` was worked out.
+    pub(super) budget_is_auto: bool,
     /// Where the whole stands.
     pub(super) place: Place,
 }
@@ -66,6 +68,7 @@ impl Settings {
         let mut settings = Self {
             values: BTreeMap::new(),
             destinations: Vec::new(),
+            budget_is_auto: false,
             place: root.place.clone(),
         };
         let mut reading = Reading {

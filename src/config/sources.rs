@@ -33,6 +33,9 @@ pub struct Surroundings<'a> {
     pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     /// Whether an address is one of this machine's.
     pub is_own: &'a dyn Fn(IpAddr) -> bool,
+    /// What `budget.bytes: auto` came to when the process started, if it did: the budget stays, whatever becomes of the
+    /// cgroup's limit.
+    pub budget_auto: Option<usize>,
 }
 
 impl Surroundings<'static> {
@@ -46,6 +49,7 @@ impl Surroundings<'static> {
             environment: variables.collect(),
             read: &read_bounded,
             is_own: &is_own,
+            budget_auto: None,
         }
     }
 }
@@ -60,6 +64,7 @@ impl<'a> Surroundings<'a> {
             environment,
             read,
             is_own: &|ip| ip.is_loopback(),
+            budget_auto: None,
         }
     }
 

@@ -9,12 +9,13 @@ use std::{collections::BTreeMap, io, net::IpAddr, path::Path};
 
 use super::*;
 
-/// Files, variables and addresses.
+/// Files, variables, addresses, and what was before.
 #[derive(Default)]
 pub(super) struct World {
     files: BTreeMap<String, Vec<u8>>,
     variables: BTreeMap<String, String>,
     addresses: Vec<IpAddr>,
+    budget_auto: Option<usize>,
 }
 
 impl World {
@@ -30,6 +31,12 @@ impl World {
 
     pub(super) fn variable(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The same files after the process has started with `config`.
+    pub(super) fn after(mut self, config: &Config) -> Self {
+        self.budget_auto = config.budget_auto();
         self
     }
 
@@ -59,6 +66,7 @@ impl World {
             environment: self.variables.clone(),
             read: &read,
             is_own: &is_own,
+            budget_auto: self.budget_auto,
         })
     }
 

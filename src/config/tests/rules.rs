@@ -60,6 +60,31 @@ fn the_automatic_budget_follows_the_cgroup() {
     );
 }
 
+/// A changed limit made every later reload a changed budget, which needs a restart.
+#[test]
+fn the_automatic_budget_stays_for_the_life_of_the_process() {
+    let limited = |text: &str, mebibytes: usize| {
+        World::of(text)
+            .file("/proc/self/cgroup", V2)
+            .file("/sys/fs/cgroup/memory.max", &(mebibytes << 20).to_string())
+    };
+    let auto = "queue: { wait_max: 1s }\n";
+    let old = limited(auto, 400).config().0;
+    for mebibytes in [300, 4096] {
+        let new = limited(auto, mebibytes).after(&old).config().0;
+        assert_eq!(new.budget_bytes, 200 << 20);
+        assert_eq!(restart_needed(&old, &new), Findings::default());
+    }
+    // From a number to `auto` or back is a change where it comes to something else.
+    let written = limited("budget: { bytes: 128MiB }\n", 400)
+        .after(&old)
+        .config()
+        .0;
+    assert!(restart_needed(&old, &written).any_mistake());
+    let again = limited(auto, 400).after(&written).config().0;
+    assert!(restart_needed(&written, &again).any_mistake());
+}
+
 #[test]
 fn the_budget_holds_four_requests() {
     let world = |bytes: &str| {
