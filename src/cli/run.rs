@@ -69,7 +69,7 @@ async fn serve(config: Config, load: Load, set_log: SetLog) -> ExitCode {
     }
 }
 
-/// Names every bound address, and warns of an admin port that cannot be reached.
+/// Names every bound address.
 fn announce(addresses: Addresses, file: Option<&Path>) {
     let file = file.map_or_else(
         || "built-in defaults".into(),
@@ -85,16 +85,6 @@ fn announce(addresses: Addresses, file: Option<&Path>) {
         if let Some(address) = address {
             tracing::info!(%address, "{what} listens");
         }
-    }
-    // The configuration has warned of receivers that nobody reaches, not of the admin port.
-    let in_container =
-        Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists();
-    if in_container && addresses.admin.ip().is_loopback() {
-        tracing::warn!(
-            address = %addresses.admin,
-            "admin is on loopback inside a container: nobody outside reaches it; set {}=0.0.0.0",
-            config::LISTEN_HOST_VARIABLE
-        );
     }
 }
 

@@ -135,7 +135,7 @@ fn loopback_in_container(settings: &Settings, around: &Surroundings<'_>, finding
             .iter()
             .any(|mark| (around.read)(Path::new(mark)).is_ok());
     for (path, address) in all(settings) {
-        if in_container && path != "admin.listen" && address.ip().is_loopback() {
+        if in_container && address.ip().is_loopback() {
             let message = format!(
                 "{address} cannot be reached from outside this container; \
                  set {LISTEN_HOST_VARIABLE}=0.0.0.0"

@@ -447,8 +447,13 @@ fn loopback_in_a_container_draws_a_warning() {
         &[
             "receivers.grpc.listen: 127.0.0.1:4317 cannot be reached from outside this container; set OTLP_RELAY_LISTEN_HOST=0.0.0.0",
             "receivers.http.listen: 127.0.0.1:4318 cannot be reached",
+            "admin.listen: 127.0.0.1:8888 cannot be reached",
         ],
     );
+    let exposed = World::default()
+        .file("/.dockerenv", "")
+        .variable("OTLP_RELAY_LISTEN_HOST", "0.0.0.0");
+    assert_lines(&exposed.config().1, &["there is no admin.token_file"]);
 }
 
 #[test]
