@@ -53,7 +53,7 @@ pub enum Kind {
     SecretFile,
     /// A list of strings.
     Texts,
-    /// A port, or an IP address and a port.
+    /// A port, or an IP address or `localhost` and a port.
     Listen,
     /// The same, or `off`.
     ListenOrOff,
@@ -250,8 +250,10 @@ impl Kind {
             Self::Text => "a string".to_owned(),
             Self::File | Self::SecretFile => "the path of a file".to_owned(),
             Self::Texts => "a list of strings".to_owned(),
-            Self::Listen => "a port, or an IP address and a port".to_owned(),
-            Self::ListenOrOff => "a port, or an IP address and a port, or off".to_owned(),
+            Self::Listen => "a port, or an IP address or localhost and a port".to_owned(),
+            Self::ListenOrOff => {
+                "a port, or an IP address or localhost and a port, or off".to_owned()
+            }
             Self::Choice(words) | Self::ChoiceWithLater(words, _) => words.join(", "),
             Self::Endpoint => "a URL".to_owned(),
             Self::Headers => "a mapping of names to values".to_owned(),
