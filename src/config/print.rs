@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use crate::document::{
-    Entry, Node, Value, display_duration, display_size, parse_duration, parse_size,
+    Entry, Node, Value, display_duration, display_size, join, parse_duration, parse_size,
 };
 
 use super::{
@@ -95,14 +95,6 @@ fn nothing(kind: Kind) -> &'static str {
         Kind::DurationOrNever(..) => "never",
         Kind::SizeOrAuto(..) => "auto",
         _ => "null",
-    }
-}
-
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
     }
 }
 

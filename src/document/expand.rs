@@ -26,7 +26,7 @@ pub fn expand(
         }
         Value::Map(entries) => {
             for entry in entries {
-                let path = super::section::join(key, &entry.key);
+                let path = super::join(key, &entry.key);
                 expand(&mut entry.node, &path, lookup, findings);
             }
         }

@@ -229,7 +229,7 @@ impl<'a> Builder<'a> {
             let first = line_of(&open.value, &key);
             self.findings.mistake(
                 &place,
-                super::section::join(&path, &key),
+                super::join(&path, &key),
                 format!("used twice; the first is in line {first}"),
             );
         }
@@ -347,7 +347,7 @@ impl<'a> Builder<'a> {
         let mut path = String::new();
         for open in &self.open {
             match (&open.value, &open.key) {
-                (Value::Map(_), Some((key, _))) => path = super::section::join(&path, key),
+                (Value::Map(_), Some((key, _))) => path = super::join(&path, key),
                 (Value::List(items), _) => path = format!("{path}[{}]", items.len()),
                 _ => {}
             }

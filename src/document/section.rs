@@ -222,28 +222,12 @@ impl<'n, 'f> Section<'n, 'f> {
         }
     }
 
-    /// A duration or `never`, which is `Some(None)`.
-    pub fn duration_or_never(&mut self, key: &'static str) -> Option<Option<Duration>> {
-        match &self.node(key)?.value {
-            Value::String(text) if text == "never" => Some(None),
-            _ => self.duration(key).map(Some),
-        }
-    }
-
     /// A size such as `16MiB`, in bytes.
     pub fn size(&mut self, key: &'static str) -> Option<u64> {
         let node = self.node(key)?;
         match as_size(node) {
             Ok(bytes) => Some(bytes),
             Err(allowed) => self.refuse(key, node, &allowed),
-        }
-    }
-
-    /// A size or `auto`, which is `Some(None)`.
-    pub fn size_or_auto(&mut self, key: &'static str) -> Option<Option<u64>> {
-        match &self.node(key)?.value {
-            Value::String(text) if text == "auto" => Some(None),
-            _ => self.size(key).map(Some),
         }
     }
 
@@ -325,7 +309,7 @@ impl<'n, 'f> Section<'n, 'f> {
 }
 
 /// The dotted path of `key` in `path`.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub fn join(path: &str, key: &str) -> String {
     if path.is_empty() {
         key.to_owned()
     } else {

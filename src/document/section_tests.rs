@@ -28,9 +28,7 @@ integer: 7
 number: 0.5
 fraction: 1
 duration: 200ms
-never: never
 size: 16MiB
-auto: auto
 choice: http
 list: [1]
 section: { inner: 1 }
@@ -45,9 +43,7 @@ names: { x.y: 1 }
         assert_eq!(s.number("number", 0.0..=1.0), Some(0.5));
         assert_eq!(s.fraction("fraction", &[]), Some(1.0));
         assert_eq!(s.duration("duration"), Some(Duration::from_millis(200)));
-        assert_eq!(s.duration_or_never("never"), Some(None));
         assert_eq!(s.size("size"), Some(16 << 20));
-        assert_eq!(s.size_or_auto("auto"), Some(None));
         assert_eq!(s.choice("choice", &[("grpc", 1), ("http", 2)]), Some(2));
         assert_eq!(s.list("list").unwrap().len(), 1);
         let mut inner = s.section("section").unwrap();

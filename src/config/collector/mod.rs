@@ -9,7 +9,7 @@ mod tests;
 
 use std::fmt::Write;
 
-use crate::document::{Entry, Node, Value, parse_duration};
+use crate::document::{Entry, Node, Value, join, parse_duration};
 
 use super::print::flow;
 
@@ -181,14 +181,6 @@ fn translate_service(out: &mut String, service: &Node) {
 
 fn line(out: &mut String, text: &str) {
     writeln!(out, "{text}").expect("writing to a string does not fail");
-}
-
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
 }
 
 fn entries(node: &Node) -> &[Entry] {
