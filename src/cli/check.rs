@@ -10,7 +10,7 @@ use tokio::{
 
 use super::Output;
 use crate::{
-    config::{self, Config, Surroundings},
+    config::{self, Config, Foreign, Surroundings},
     document::{Findings, Severity},
 };
 
@@ -26,8 +26,13 @@ pub(super) fn run(file: Option<&Path>, destinations: bool) -> Output {
 }
 
 fn check(file: Option<&Path>, destinations: bool, around: &Surroundings<'_>) -> Output {
-    if let Some(text) = config::collectors_equivalent(file, around) {
-        return reported(text, 1);
+    match config::foreign(file, around) {
+        Some(Foreign::Collector(text)) => return reported(text, 1),
+        Some(Foreign::Policies(findings)) => {
+            let code = u8::from(findings.any_mistake());
+            return reported(report(&findings, file), code);
+        }
+        None => {}
     }
     match config::load(file, around) {
         Ok(config) => {
@@ -189,6 +194,32 @@ mod tests {
                 "destinations are tried once there is no mistake"
             ]
         );
+    }
+
+    #[test]
+    fn a_policy_file_is_checked_by_itself() {
+        let (text, code) = checked(
+            "services: { standalone: { sample_fraction: 0.1 }, segcore: { sample_fraction: 0.1 } }\n",
+            false,
+        );
+        assert_eq!(
+            (&*text, code),
+            ("configuration: 0 mistakes, 0 warnings\n", 0)
+        );
+        let (text, code) = checked(
+            "default:\n  sample_fraction: ${env:NONE}\nrules: [{ match: { status: error }, sample_fraction: 7 }]\n",
+            false,
+        );
+        assert_eq!(code, 1);
+        let lines: Vec<_> = text.lines().collect();
+        for (line, start) in lines.iter().zip([
+            "otlp-relay.yaml:2: mistake: default.sample_fraction: the environment variable NONE is not set",
+            "otlp-relay.yaml:3: warning: rules[0].match: looks at single spans",
+            "otlp-relay.yaml:3: mistake: rules[0].sample_fraction: found the number 7",
+            "configuration: 2 mistakes, 1 warning",
+        ]) {
+            assert!(line.starts_with(start), "{text}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod collector;
 mod destination;
 mod endpoint;
 mod files;
+mod foreign;
 mod headers;
 mod kinds;
 mod listen;
@@ -41,9 +42,10 @@ use crate::{
 };
 
 pub use endpoint::host_and_port;
+pub use foreign::{Foreign, foreign};
 pub use listen::LISTEN_HOST_VARIABLE;
 pub use schema::{Key, Kind, Preset, keys};
-pub use sources::{Surroundings, USUAL_FILES, collectors_equivalent, fingerprint_of};
+pub use sources::{Surroundings, USUAL_FILES, fingerprint_of};
 
 use files::Files;
 use listen::ListenHost;

@@ -14,7 +14,7 @@ use std::{
 
 use crate::document::{self, Findings, Node, Place, Section, Value};
 
-use super::{Watched, collector, fingerprint};
+use super::{Watched, fingerprint, foreign};
 
 /// Where a file is looked for when none is named: the first that exists is taken.
 pub const USUAL_FILES: [&str; 2] = ["otlp-relay.yaml", "/etc/otlp-relay/config.yaml"];
@@ -148,10 +148,7 @@ pub(super) fn read_configuration(
         return Some(Written::default());
     };
     let mut root = read_document(&path, bytes, findings)?;
-    if collector::is_collector(&root) {
-        let message = "this is a Collector's configuration; \
-            `otlp-relay check --config FILE` prints the relay's equivalent part by part";
-        findings.mistake(&root.place, "", message);
+    if !foreign::is_ours(&root, findings) {
         return None;
     }
     // figment merges mappings; anything else at the top would be lost on it.
@@ -168,18 +165,10 @@ pub(super) fn read_configuration(
     })
 }
 
-/// The relay's equivalent of the configuration file, if that is a Collector's.
-pub fn collectors_equivalent(named: Option<&Path>, around: &Surroundings<'_>) -> Option<String> {
-    // What keeps it from being read is said when it is loaded.
-    let mut findings = Findings::default();
-    let (path, bytes) = find(named, around, &mut Watched::new(), &mut findings)??;
-    let root = read_document(&path, bytes, &mut findings)?;
-    collector::is_collector(&root).then(|| collector::translate(&root))
-}
-
+/// A file and its content; `None` when there is none.
 type Found = Option<(PathBuf, Vec<u8>)>;
 
-fn find(
+pub(super) fn find(
     named: Option<&Path>,
     around: &Surroundings<'_>,
     watched: &mut Watched,

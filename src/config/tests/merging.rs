@@ -196,6 +196,17 @@ fn a_file_that_is_no_configuration_is_refused() {
             .mistakes(),
         &["this is a Collector's configuration; `otlp-relay check"],
     );
+    assert_lines(
+        &World::of("services: { a: { sample_fraction: 1 } }\n").mistakes(),
+        &["otlp-relay.yaml:1: mistake: this is a policy file: name it in sampling.policy_file"],
+    );
+    assert_lines(
+        &World::of("sampling:\n  default: 0.5\n  rules: []\n").mistakes(),
+        &[
+            "otlp-relay.yaml:2: mistake: sampling.default: policies are in a file of their own",
+            "otlp-relay.yaml:3: mistake: sampling.rules: policies are in a file of their own",
+        ],
+    );
     assert!(World::of("# nothing but a comment\n").load().is_ok());
 }
 
