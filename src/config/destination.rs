@@ -13,7 +13,7 @@ use crate::{
 use super::{
     endpoint,
     files::Files,
-    listen,
+    listen, otel,
     settings::{Setting, Settings},
     sources::Surroundings,
 };
@@ -114,7 +114,9 @@ impl Reading<'_, '_> {
             Ok(uri) => {
                 let fits = self.path_fits(key, &uri, protocol?);
                 let foreign = self.is_foreign(key, &uri);
-                self.warn_of_port(key, &uri, protocol?);
+                if fits {
+                    self.warn_of_port(key, &uri, protocol?);
+                }
                 (fits && foreign).then_some(uri)
             }
             Err(message) => {
@@ -156,12 +158,23 @@ impl Reading<'_, '_> {
     }
 
     fn warn_of_port(&mut self, key: &str, uri: &Uri, protocol: Protocol) {
-        if protocol == Protocol::Grpc
-            && uri.port_u16().is_none()
-            && uri.scheme_str() == Some("http")
-        {
-            self.warning(key, "no port, so 80 is used; OTLP/gRPC is usually on 4317");
-        }
+        let message = match (protocol, uri.port_u16()) {
+            (Protocol::Grpc, None) if uri.scheme_str() == Some("http") => {
+                "no port, so 80 is used; OTLP/gRPC is usually on 4317"
+            }
+            (Protocol::Grpc, Some(4318)) => {
+                "port 4318 is usually OTLP/HTTP's, and the protocol is grpc; set protocol: http, or port 4317"
+            }
+            (Protocol::Http, Some(4317)) if otel::set(&self.settings.place(key)) => {
+                "port 4317 is usually OTLP/gRPC's, and the protocol is http/protobuf unless it is set; \
+                 set OTEL_EXPORTER_OTLP_PROTOCOL=grpc"
+            }
+            (Protocol::Http, Some(4317)) => {
+                "port 4317 is usually OTLP/gRPC's, and the protocol is http; set protocol: grpc, or port 4318"
+            }
+            _ => return,
+        };
+        self.warning(key, message);
     }
 
     /// The default depends on the scheme: a network worth encrypting is worth saving.

@@ -53,8 +53,15 @@ impl ListenHost {
             Value::String(text) => self.parse(text.trim()),
             _ => None,
         };
-        let allowed = || format!("found {}; allowed: {}", value.in_words(), kind.in_words());
-        address.ok_or_else(allowed)
+        address.ok_or_else(|| {
+            let (found, allowed) = (value.in_words(), kind.in_words());
+            let hint = if matches!(value, Value::String(text) if names_host(text)) {
+                "; the name of another host cannot be listened on"
+            } else {
+                ""
+            };
+            format!("found {found}; allowed: {allowed}{hint}")
+        })
     }
 
     fn at(self, port: u16) -> SocketAddr {
@@ -68,6 +75,12 @@ impl ListenHost {
         let (host, port) = text.rsplit_once(':')?;
         Some(SocketAddr::new(ip(host)?, port.parse().ok()?))
     }
+}
+
+/// `relay:4317`
+fn names_host(text: &str) -> bool {
+    let port = text.trim().rsplit_once(':').map(|(_, port)| port);
+    port.is_some_and(|port| port.parse::<u16>().is_ok())
 }
 
 /// An IP address, in brackets or not, or `localhost`. Other names would need a resolver to bind to.

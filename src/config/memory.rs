@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::document::{Findings, display_size};
+use crate::document::{Findings, display_size, display_size_rounded};
 
 use super::{
     settings::{Optional, Setting, Settings},
@@ -31,13 +31,15 @@ pub(super) fn check(settings: &mut Settings, around: &Surroundings<'_>, findings
 fn budget(settings: &mut Settings, around: &Surroundings<'_>, findings: &mut Findings) {
     let path = "budget.bytes";
     let limit = cgroup_limit(around);
-    let (bytes, origin) = match settings.size_or_auto(path) {
+    let (bytes, shown) = match settings.size_or_auto(path) {
         None => return,
-        Some(Optional(Some(bytes))) => (bytes, String::new()),
+        Some(Optional(Some(bytes))) => (bytes, display_size(bytes)),
         Some(Optional(None)) => {
             settings.budget_is_auto = true;
             let before = around.budget_auto.map(|bytes| bytes as u64);
-            (before.unwrap_or(auto(limit)), from_limit(limit))
+            let bytes = before.unwrap_or(auto(limit));
+            let origin = from_limit(limit);
+            (bytes, format!("{} ({origin})", display_size_rounded(bytes)))
         }
     };
     settings.resolve(path, Setting::Size(bytes));
@@ -48,9 +50,8 @@ fn budget(settings: &mut Settings, around: &Surroundings<'_>, findings: &mut Fin
     let least = BUDGET_REQUESTS_MIN * request;
     if bytes < least {
         let message = format!(
-            "{}{origin} is less than {BUDGET_REQUESTS_MIN} times receivers.request_bytes_max, \
+            "{shown} is less than {BUDGET_REQUESTS_MIN} times receivers.request_bytes_max, \
              which is {}; allowed: at least {}, or a smaller receivers.request_bytes_max",
-            display_size(bytes),
             display_size(request),
             display_size(least),
         );
@@ -58,9 +59,8 @@ fn budget(settings: &mut Settings, around: &Surroundings<'_>, findings: &mut Fin
         findings.mistake(&place, path, message);
     } else if let Some(limit) = limit.filter(|limit| bytes > *limit) {
         let message = format!(
-            "{} is more than the cgroup's limit of {}",
-            display_size(bytes),
-            display_size(limit)
+            "{shown} is more than the cgroup's limit of {}",
+            display_size_rounded(limit)
         );
         findings.warning(&settings.place(path), path, message);
     }
@@ -76,8 +76,8 @@ fn auto(limit: Option<u64>) -> u64 {
 
 fn from_limit(limit: Option<u64>) -> String {
     limit.map_or_else(
-        || " (auto)".to_owned(),
-        |limit| format!(" (auto, of the cgroup's {})", display_size(limit)),
+        || "auto".to_owned(),
+        |limit| format!("auto, of the cgroup's {}", display_size_rounded(limit)),
     )
 }
 
@@ -98,9 +98,9 @@ fn queues(settings: &mut Settings, findings: &mut Findings) {
             "{} for each of {count} queues is more than the budget of {} less twice \
              receivers.request_bytes_max, which is {}; allowed: at most {}, or auto",
             display_size(each),
-            display_size(budget),
+            display_size_rounded(budget),
             display_size(request),
-            display_size(room / count),
+            display_size_rounded(room / count),
         );
         findings.mistake(&settings.place(path), path, message);
     }

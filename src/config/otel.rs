@@ -41,6 +41,11 @@ fn variable<'a>(around: &'a Surroundings<'_>, suffix: &str) -> Option<Variable<'
     })
 }
 
+/// Whether what stands at a place was set by one of these variables.
+pub(super) fn set(place: &Place) -> bool {
+    place.source.starts_with("environment variable OTEL_")
+}
+
 /// A tree with `destinations.otlp` as the variables describe it, or without it when they name no endpoint.
 pub(super) fn destination(around: &Surroundings<'_>, findings: &mut Findings) -> Node {
     let mut root = mapping(Vec::new(), &Place::whole("environment"));
@@ -49,7 +54,6 @@ pub(super) fn destination(around: &Surroundings<'_>, findings: &mut Findings) ->
     };
     let protocol = variable(around, "PROTOCOL");
     let http = is_http(protocol.as_ref(), findings);
-    warn_of_port(&endpoint, http && protocol.is_none(), findings);
     let protocol_place = protocol.map_or_else(|| endpoint.place.clone(), |found| found.place);
     let mut set = |names: &[&str], value: Value, place: &Place| {
         let names = [&["destinations", NAME], names].concat();
@@ -102,15 +106,6 @@ fn is_http(protocol: Option<&Variable<'_>>, findings: &mut Findings) -> bool {
                 true
             }
         },
-    }
-}
-
-fn warn_of_port(endpoint: &Variable<'_>, http_by_default: bool, findings: &mut Findings) {
-    let authority = endpoint.value.trim_end_matches('/');
-    if http_by_default && authority.ends_with(":4317") {
-        let message = "port 4317 is OTLP/gRPC's, and the protocol is http/protobuf unless it is set; \
-            set OTEL_EXPORTER_OTLP_PROTOCOL=grpc";
-        findings.warning(&endpoint.place, "destinations.otlp.protocol", message);
     }
 }
 

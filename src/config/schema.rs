@@ -115,7 +115,7 @@ const KEYS: &[Key] = &[
     key("batch.bytes", Kind::Size(KIB, REQUEST_BYTES_MAX), "1MiB", "A message is sent with this many bytes."),
     key("batch.bytes_max", Kind::Size(KIB, REQUEST_BYTES_MAX), "3584KiB", "A message never has more bytes; Jaeger refuses messages over 4 MiB."),
     key("batch.delay", Kind::Duration(Duration::ZERO, MINUTE), "200ms", "A message is sent when its first span has waited this long."),
-    required("destinations.*.endpoint", Kind::Endpoint, "A URL whose scheme decides about TLS; for `protocol: http` the base, to which `/v1/traces` is added."),
+    required("destinations.*.endpoint", Kind::Endpoint, "A URL such as `http://jaeger:4317`, whose scheme decides about TLS; for `protocol: http` the base, to which `/v1/traces` is added."),
     key("destinations.*.protocol", Kind::Choice(&["grpc", "http"]), "grpc", "The protocol of the destination."),
     key("destinations.*.required", Kind::Boolean, "true", "Whether requests wait for room in its queue, and are refused without it; `false` loses what does not fit for this destination alone. At least one is required."),
     computed("destinations.*.compression", Kind::Choice(&["none", "gzip", "zstd"]), "none; gzip for https", "The compression of messages."),

@@ -187,7 +187,11 @@ pub(super) fn find(
             Err(error) => {
                 watched.insert(path.to_path_buf(), None);
                 let place = Place::whole(&path.display().to_string());
-                findings.mistake(&place, "", format!("cannot be read: {error}"));
+                let message = match error.kind() {
+                    io::ErrorKind::NotFound => "the file does not exist".to_owned(),
+                    _ => format!("cannot be read: {error}"),
+                };
+                findings.mistake(&place, "", message);
                 return None;
             }
         }

@@ -15,7 +15,9 @@ use std::{fmt, sync::Arc};
 pub use expand::expand;
 pub use findings::{Finding, Findings, Severity, nearest};
 pub use parse::{DOCUMENT_BYTES_MAX, NESTING_MAX, NODES_MAX, parse};
-pub use quantity::{display_duration, display_size, parse_duration, parse_size};
+pub use quantity::{
+    display_duration, display_size, display_size_rounded, parse_duration, parse_size,
+};
 pub use section::{Section, join};
 
 /// A node of a document.

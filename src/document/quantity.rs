@@ -54,6 +54,13 @@ pub fn display_size(bytes: u64) -> String {
     display(bytes, &binary)
 }
 
+/// Writes a size that need not be exact: rounded down, by less than a tenth.
+pub fn display_size_rounded(bytes: u64) -> String {
+    let is_fine = |(_, unit): &&(&str, u64)| bytes / unit >= 10;
+    let (_, unit) = SIZE_UNITS[..3].iter().find(is_fine).unwrap_or(&("B", 1));
+    display_size(bytes - bytes % unit)
+}
+
 fn display(amount: u64, units: &[(&str, u64)]) -> String {
     let (unit, size) = units
         .iter()
@@ -147,6 +154,17 @@ mod tests {
             assert_eq!(parse_size(&display_size(bytes)).unwrap(), bytes);
         }
         assert_eq!(display_size(3_670_016), "3584KiB");
+        for (bytes, rounded) in [
+            (0, "0"),
+            (10 * 1024 - 1, "10239B"),
+            (10 * 1024 + 1, "10KiB"),
+            (78_293_674, "74MiB"),
+            (8 << 20, "8MiB"),
+            (3 << 30, "3GiB"),
+            ((3 << 30) + 1, "3GiB"),
+        ] {
+            assert_eq!(display_size_rounded(bytes), rounded, "{bytes}");
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ const SERVICES_MAX: usize = 10_000;
 const FRACTION: &str = "sample_fraction";
 const FRACTION_IN_MILVUS: &str = "sampleFraction";
 
+/// The parts of a Milvus, its Go part and its C++ part, by `service.name`.
+const MILVUS_PARTS: [&str; 2] = ["standalone", "segcore"];
+
 /// A rule that has been read.
 struct Written {
     rule: Rule,
@@ -43,12 +46,15 @@ impl Sampler {
         let Some(mut section) = Section::open(root, "", findings) else {
             return Self::keep_all(randomness, hash_seed);
         };
-        let default = section.section("default").and_then(|mut default| {
+        let default = section.node("default");
+        let default = default.and_then(|node| {
+            let mut default = open(node, "default".to_owned(), section.findings())?;
             let fraction = default.fraction(FRACTION, &[FRACTION_IN_MILVUS]);
             default.finish();
             fraction
         });
         let services = read_services(&mut section);
+        warn_of_torn_milvus(&services, default.unwrap_or(1.0), &mut section);
         let rules = read_rules(&mut section);
         section.later("whole_traces");
         section.finish();
@@ -74,13 +80,45 @@ fn read_services(section: &mut Section<'_, '_>) -> Vec<(String, f64)> {
                  for a pattern write a rule with `match: { service: … }`";
             section.findings().warning(&entry.place, &path, message);
         }
-        if let Some(mut service) = Section::open(&entry.node, path, section.findings()) {
+        if let Some(mut service) = open(&entry.node, path, section.findings()) {
             let fraction = required_fraction(&mut service);
             services.push((entry.key.clone(), fraction));
             service.finish();
         }
     }
     services
+}
+
+/// Opens what holds a fraction. Many write the number alone at first.
+fn open<'n, 'f>(
+    node: &'n Node,
+    path: String,
+    findings: &'f mut Findings,
+) -> Option<Section<'n, 'f>> {
+    if let Value::Int(_) | Value::Float(_) = node.value {
+        let (found, number) = (node.value.in_words(), as_json(node));
+        let message = format!("found {found}; write {{ {FRACTION}: {number} }}");
+        findings.mistake(&node.place, path, message);
+        return None;
+    }
+    Section::open(node, path, findings)
+}
+
+/// The two parts of a Milvus report the same traces under names of their own.
+fn warn_of_torn_milvus(services: &[(String, f64)], default: f64, section: &mut Section<'_, '_>) {
+    let fraction = |part: &str| {
+        let found = services.iter().find(|(name, _)| name == part);
+        found.map_or(default, |(_, fraction)| *fraction)
+    };
+    let [go, cpp] = MILVUS_PARTS.map(fraction);
+    if go.to_bits() != cpp.to_bits() {
+        let [go_part, cpp_part] = MILVUS_PARTS;
+        let message = format!(
+            "`{go_part}` keeps {go} and `{cpp_part}` {cpp}: they are parts of the same traces, and where only one is kept, \
+             spans lose their parents; give both the same fraction"
+        );
+        section.warning("services", message);
+    }
 }
 
 fn read_rules(section: &mut Section<'_, '_>) -> Vec<Written> {

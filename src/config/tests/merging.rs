@@ -147,7 +147,7 @@ fn files_are_looked_for_in_order() {
     let missing = world.load_named(Some("other.yaml")).unwrap_err();
     assert_lines(
         &lines(&missing.findings),
-        &["other.yaml: mistake: cannot be read: entity not found"],
+        &["other.yaml: mistake: the file does not exist"],
     );
 }
 

@@ -53,6 +53,11 @@ fn the_automatic_budget_follows_the_cgroup() {
             "built-in default: mistake: budget.bytes: 63MiB (auto, of the cgroup's 127MiB) is less than 4 times receivers.request_bytes_max, which is 16MiB; allowed: at least 64MiB, or a smaller",
         ],
     );
+    // a limit of some odd number is shown as people say it
+    assert_lines(
+        &v2("78293674").mistakes(),
+        &["10MiB (auto, of the cgroup's 74MiB) is less than"],
+    );
     // and a container too small for anything is told so, not a fault
     assert_lines(
         &v2(&bytes(32)).mistakes(),
@@ -319,10 +324,26 @@ fn endpoints_are_urls_of_somebody_else() {
     for (url, protocol, part) in cases {
         assert_lines(&endpoint(url, protocol).mistakes(), &[part]);
     }
-    assert_lines(
-        &endpoint("http://jaeger", "grpc").config().1,
-        &["no port, so 80 is used"],
-    );
+}
+
+#[test]
+fn a_port_that_is_usually_anothers_draws_a_warning() {
+    let warned = [
+        ("http://jaeger", "grpc", "no port, so 80 is used"),
+        (
+            "http://jaeger:4318",
+            "grpc",
+            "set protocol: http, or port 4317",
+        ),
+        (
+            "http://jaeger:4317",
+            "http",
+            "set protocol: grpc, or port 4318",
+        ),
+    ];
+    for (url, protocol, part) in warned {
+        assert_lines(&endpoint(url, protocol).config().1, &[part]);
+    }
 }
 
 #[test]
@@ -395,6 +416,16 @@ fn listeners_are_ports_or_addresses() {
             address.parse().ok(),
             "{written}"
         );
+    }
+    for (written, is_host) in [
+        ("relay:4317", true),
+        ("relay", false),
+        ("0.0.0.0:70000", false),
+    ] {
+        let text = format!("receivers: {{ grpc: {{ listen: '{written}' }} }}");
+        let mistakes = World::of(&text).mistakes();
+        let told = mistakes[0].ends_with("; the name of another host cannot be listened on");
+        assert_eq!(told, is_host, "{mistakes:?}");
     }
     let (config, _) = World::of("receivers: { grpc: { listen: off } }").config();
     assert_eq!(config.receivers.grpc_listen, None);

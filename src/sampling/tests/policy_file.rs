@@ -167,7 +167,11 @@ fn a_wrong_type_is_a_mistake() {
     check_mistake("services: []", "services: found a list; allowed: a mapping");
     check_mistake(
         "services: { a: 0.1 }",
-        "services.a: found the number 0.1; allowed: a mapping",
+        "services.a: found the number 0.1; write { sample_fraction: 0.1 }",
+    );
+    check_mistake(
+        "default: 1",
+        "default: found the number 1; write { sample_fraction: 1 }",
     );
     check_mistake(
         "rules: [{ name: 7, sample_fraction: 1 }]",
@@ -306,6 +310,37 @@ fn a_service_that_looks_like_a_pattern_draws_a_warning() {
         found[0].starts_with("p.yaml:1: warning: services.milvus-*: "),
         "{found:?}"
     );
+}
+
+#[test]
+fn the_parts_of_a_milvus_with_different_fractions_draw_a_warning() {
+    let found = |services: &str| {
+        findings(&format!(
+            "default: {{ sample_fraction: 0.5 }}\nservices: {{ {services} }}\n"
+        ))
+    };
+    let (go, cpp) = (
+        "standalone: { sample_fraction: 0.1 }",
+        "segcore: { sample_fraction: 0.1 }",
+    );
+    let different = format!("{go}, segcore: {{ sample_fraction: 0.2 }}");
+    for (services, [of_go, of_cpp]) in [
+        (go, [0.1, 0.5]),
+        (cpp, [0.5, 0.1]),
+        (&different, [0.1, 0.2]),
+    ] {
+        let start = format!(
+            "p.yaml:2: warning: services: `standalone` keeps {of_go} and `segcore` {of_cpp}: "
+        );
+        let found = found(services);
+        assert!(
+            found.len() == 1 && found[0].starts_with(&start),
+            "{found:?}"
+        );
+    }
+    for services in [&format!("{go}, {cpp}"), "proxy: { sample_fraction: 0.1 }"] {
+        assert_eq!(found(services), [""; 0], "{services}");
+    }
 }
 
 #[test]
