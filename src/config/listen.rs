@@ -28,11 +28,12 @@ pub(super) const LISTENERS: [&str; 3] = [
 pub(super) struct ListenHost(IpAddr);
 
 impl ListenHost {
+    pub(super) const LOOPBACK: Self = Self(IpAddr::V4(Ipv4Addr::LOCALHOST));
+
     /// From [`LISTEN_HOST_VARIABLE`], or loopback.
     pub(super) fn read(around: &Surroundings<'_>, findings: &mut Findings) -> Self {
-        let loopback = Self(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let Some(host) = around.variable(LISTEN_HOST_VARIABLE) else {
-            return loopback;
+            return Self::LOOPBACK;
         };
         ip(host).map_or_else(
             || {
@@ -40,7 +41,7 @@ impl ListenHost {
                 let message =
                     format!("found `{host}`; allowed: an IP address, such as 0.0.0.0 or 127.0.0.1");
                 findings.mistake(&place, "", message);
-                loopback
+                Self::LOOPBACK
             },
             Self,
         )

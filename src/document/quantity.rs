@@ -25,14 +25,40 @@ const SIZE_UNITS: &[(&str, u64)] = &[
     ("B", 1),
 ];
 
-/// Reads a duration such as `200ms`, `7s`, `1.5m`. The error says what is allowed.
+/// Reads a duration such as `200ms`, `7s`, `1.5m`, or `1m30s` as a Collector writes it. The error says what is allowed.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let allowed = "a duration such as 200ms, 7s or 1m";
-    quantity(text, DURATION_UNITS, allowed).map(Duration::from_nanos)
+    const ALLOWED: &str = "a duration such as 200ms, 7s or 1m";
+    let (mut total, mut rest) = (0_u64, text.trim());
+    if rest == "0" {
+        return Ok(Duration::ZERO);
+    }
+    loop {
+        let (part, more) = rest.split_at(end_of_part(rest));
+        let nanos = quantity(part, DURATION_UNITS, ALLOWED)?;
+        total = total.checked_add(nanos).ok_or(ALLOWED)?;
+        rest = more;
+        if rest.is_empty() {
+            return Ok(Duration::from_nanos(total));
+        }
+    }
+}
+
+/// Where a number follows a unit.
+fn end_of_part(text: &str) -> usize {
+    let mut after_unit = false;
+    let next = text.char_indices().find(|(_, c)| {
+        let is_next = after_unit && c.is_ascii_digit();
+        after_unit |= c.is_ascii_alphabetic();
+        is_next
+    });
+    next.map_or(text.len(), |(at, _)| at)
 }
 
 /// Reads a size such as `16MiB`, `512KiB`, `4MB`; a lone `0` needs no unit. The error says what is allowed.
 pub fn parse_size(text: &str) -> Result<u64, String> {
+    if text.trim() == "0" {
+        return Ok(0);
+    }
     quantity(text, SIZE_UNITS, "a size such as 16MiB, 512KiB or 4MB")
 }
 
@@ -71,9 +97,6 @@ fn display(amount: u64, units: &[(&str, u64)]) -> String {
 
 fn quantity(text: &str, units: &[(&str, u64)], allowed: &str) -> Result<u64, String> {
     let text = text.trim();
-    if text == "0" {
-        return Ok(0);
-    }
     let digits = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
         .unwrap_or(text.len());
@@ -126,6 +149,9 @@ mod tests {
             ("250us", 250_000),
             ("0", 0),
             (" 5 s ", 5_000_000_000),
+            ("1m30s", 90_000_000_000),
+            ("5m0s", 300_000_000_000),
+            ("1h0.5s1ms", 3_600_501_000_000),
         ];
         for (written, nanos) in cases {
             let duration = parse_duration(written).unwrap();
@@ -180,6 +206,10 @@ mod tests {
             "∞s",
             "99999999999h",
             "1e3s",
+            "5m0",
+            "1m30",
+            "1ms-1s",
+            "5000000h500000h",
         ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }

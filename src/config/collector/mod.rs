@@ -9,9 +9,14 @@ mod tests;
 
 use std::fmt::Write;
 
-use crate::document::{Entry, Node, Value, join, parse_duration};
+use crate::document::{Entry, Findings, Node, Section, Value, join, parse_duration};
 
-use super::print::flow;
+use super::{
+    endpoint, kinds,
+    listen::ListenHost,
+    print::flow,
+    schema::{self, Kind},
+};
 
 pub use parts::{Part, parts};
 
@@ -26,11 +31,12 @@ const SECTIONS: [&str; 5] = [
     "extensions",
 ];
 
-/// Whether a document is a Collector's configuration: it has a section that only a Collector has.
+/// Whether a document is a Collector's configuration: it has its `service`, or two sections that only a Collector has. One
+/// of these may be a slip in a configuration of the relay.
 pub fn is_collector(root: &Node) -> bool {
-    ["service", "exporters", "processors", "extensions"]
-        .iter()
-        .any(|section| child(root, section).is_some())
+    let is_there = |section: &&str| child(root, section).is_some();
+    let sections = ["processors", "exporters", "connectors", "extensions"];
+    is_there(&"service") || sections.iter().copied().filter(is_there).count() > 1
 }
 
 /// The relay's equivalent of a Collector's configuration, part by part, and what has none.
@@ -44,8 +50,9 @@ pub fn translate(root: &Node) -> String {
         if !components.is_empty() {
             line(&mut out, &format!("\n{section}:"));
         }
+        let mut names = Vec::new();
         for component in components {
-            translate_component(&mut out, section, component);
+            translate_component(&mut out, section, component, &mut names);
         }
     }
     if let Some(service) = child(root, "service") {
@@ -55,7 +62,13 @@ pub fn translate(root: &Node) -> String {
     out
 }
 
-fn translate_component(out: &mut String, section: &str, component: &Entry) {
+/// `names` are those of destinations before this one.
+fn translate_component(
+    out: &mut String,
+    section: &str,
+    component: &Entry,
+    names: &mut Vec<String>,
+) {
     let (kind, name) = match component.key.split_once('/') {
         Some((kind, name)) => (kind, name),
         None => (&*component.key, &*component.key),
@@ -70,10 +83,24 @@ fn translate_component(out: &mut String, section: &str, component: &Entry) {
         let translation = Translation {
             part,
             component: &component.node,
-            name,
+            name: &free_name(part, name, names),
         };
         translation.keys(out, &component.node, "");
     }
+}
+
+/// A destination's name: those of a Collector differ by their type, too, so `otlp/a` and `otlphttp/a` are two.
+fn free_name(part: &Part, name: &str, names: &mut Vec<String>) -> String {
+    let mut free = name.to_owned();
+    let mut number = 2;
+    while part.is_destination() && names.contains(&free) {
+        free = format!("{name}_{number}");
+        number += 1;
+    }
+    if part.is_destination() {
+        names.push(free.clone());
+    }
+    free
 }
 
 struct Translation<'a> {
@@ -106,18 +133,32 @@ impl Translation<'_> {
     }
 
     fn equivalent(&self, means: Means, node: &Node) -> String {
-        let set = |key: &str, value: &str| format!("{}: {value}", key.replace('*', self.name));
+        let mebibytes = || format!("{}MiB", written(node));
         match means {
-            Means::Mebibytes(key) => set(key, &format!("{}MiB", written(node))),
+            Means::Mebibytes(key) => self.setting(key, Value::String(mebibytes())),
             Means::Percentage(key) => match number(node) {
-                Some(percentage) => set(key, &fraction(percentage)),
-                None => set(key, "a fraction from 0 to 1"),
+                Some(percentage) => format!("{key}: {}", fraction(percentage)),
+                None => format!("{key}: a fraction from 0 to 1"),
             },
-            Means::GiveUp(key) if is_zero(node) => set(key, "never"),
-            Means::Key(key) | Means::GiveUp(key) => set(key, &written(node)),
-            Means::Endpoint => set("destinations.*.endpoint", &self.endpoint(node)),
-            Means::Words(words) => words.to_owned(),
+            Means::GiveUp(key) if is_zero(node) => self.setting(key, Value::String("never".into())),
+            Means::Key(key) | Means::GiveUp(key) => self.setting(key, node.value.clone()),
+            Means::Endpoint => {
+                let endpoint = Value::String(self.endpoint(node));
+                self.setting("destinations.*.endpoint", endpoint)
+            }
+            Means::Words(words) => words.replace('*', self.name),
             Means::Actions(..) => String::new(),
+        }
+    }
+
+    /// A key with its value, or what the key allows if that is not it.
+    fn setting(&self, path: &str, value: Value) -> String {
+        let place = self.component.place.clone();
+        let node = Node { value, place };
+        let (key, text) = (path.replace('*', self.name), written(&node));
+        match refusal(path, &node) {
+            Some(why) => format!("nothing as such; {key}: {why}"),
+            None => format!("{key}: {text}"),
         }
     }
 
@@ -131,6 +172,32 @@ impl Translation<'_> {
             _ => format!("https://{written}"),
         }
     }
+}
+
+/// Why the relay would not take this value. What comes from the environment is not known here.
+fn refusal(path: &str, node: &Node) -> Option<String> {
+    let text = written(node);
+    let key = schema::keys().iter().find(|key| key.path == path)?;
+    if text.contains("${") {
+        return None;
+    }
+    if let (Kind::Endpoint, Value::String(text)) = (key.kind, &node.value) {
+        return endpoint::parse(text).err();
+    }
+    let name = key.path.rsplit('.').next()?;
+    let entry = Entry {
+        key: name.to_owned(),
+        place: node.place.clone(),
+        node: node.clone(),
+    };
+    let root = Node {
+        value: Value::Map(vec![entry]),
+        place: node.place.clone(),
+    };
+    let mut findings = Findings::default();
+    let mut section = Section::open(&root, "", &mut findings)?;
+    kinds::read(&mut section, name, key.kind, node, &ListenHost::LOOPBACK);
+    Some(findings.0.pop()?.message)
 }
 
 fn translate_service(out: &mut String, service: &Node) {

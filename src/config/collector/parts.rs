@@ -14,6 +14,14 @@ pub struct Part {
     pub(super) keys: &'static [(&'static str, Means)],
 }
 
+impl Part {
+    /// Whether it becomes a destination, which has a name.
+    pub(super) fn is_destination(&self) -> bool {
+        let mut keys = self.keys.iter();
+        keys.any(|(_, means)| matches!(means, Means::Endpoint))
+    }
+}
+
 /// What a key of the Collector becomes. `*` stands for the component's name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Means {

@@ -11,8 +11,8 @@ fn root(text: &str) -> Node {
 fn a_collectors_file_is_told_from_the_relays() {
     for text in [
         "service:",
-        "exporters: { debug: }",
-        "receivers: { otlp: }\nprocessors: { batch: }",
+        "exporters: { debug: }\nextensions: { pprof: }",
+        "receivers: { otlp: }\nprocessors: { batch: }\nexporters: { debug: }",
     ] {
         assert!(is_collector(&root(text)), "{text}");
     }
@@ -21,6 +21,7 @@ fn a_collectors_file_is_told_from_the_relays() {
         "receivers: { grpc: { listen: 4317 } }",
         "- service",
         "destinations:",
+        "receivers: { grpc: { listen: 4317 } }\nexporters: { jaeger: { endpoint: 'http://a:1' } }",
     ] {
         assert!(!is_collector(&root(text)), "{text}");
     }
@@ -95,7 +96,7 @@ exporters:
     sending_queue.num_consumers -> destinations.jaeger.concurrency: 10
     sending_queue.block_on_overflow -> nothing
   otlphttp (line 24): a destination with protocol: http
-    endpoint -> destinations.otlphttp.endpoint: https://${env:VENDOR}
+    endpoint -> destinations.otlphttp.endpoint: \"https://${env:VENDOR}\"
 
 extensions:
   pprof (line 26): nothing
@@ -113,6 +114,44 @@ fn every_part_is_said_with_its_equivalent() {
         assert_eq!(found, expected);
     }
     assert_eq!(found, RELAY);
+}
+
+/// They were printed for copying, and refused when they were copied.
+#[test]
+fn values_that_the_relay_does_not_take_are_said_to_be_none() {
+    let text = "
+receivers:
+  otlp: { protocols: { grpc: { endpoint: 'otel:4317' }, http: { endpoint: '${env:IP}:4318' } } }
+processors:
+  batch: { timeout: 1m30s }
+exporters:
+  otlp/jaeger:
+    endpoint: dns:///jaeger:4317
+    compression: snappy
+    timeout: 1m30s
+    headers: { a: b }
+    retry_on_failure: { max_interval: 2m, max_elapsed_time: 5m0s }
+  debug/jaeger:
+  otlphttp/jaeger: { traces_endpoint: 'http://jaeger:4318/v1/traces' }
+  otlp_http/jaeger: { endpoint: 'http://jaeger:4318' }
+service:
+";
+    let found = translate(&root(text));
+    for line in [
+        "grpc.endpoint -> nothing as such; receivers.grpc.listen: found `otel:4317`; allowed: a port,",
+        "http.endpoint -> receivers.http.listen: \"${env:IP}:4318\"",
+        "timeout -> nothing as such; batch.delay: found 90s; allowed: 0s to 1m",
+        "endpoint -> nothing as such; destinations.jaeger.endpoint: found the scheme `dns`; allowed: http, https",
+        "compression -> nothing as such; destinations.jaeger.compression: found `snappy`; allowed: none, gzip, zstd",
+        "timeout -> destinations.jaeger.timeout: 1m30s",
+        "headers -> destinations.jaeger.headers, or headers_files for secrets",
+        "max_interval -> nothing as such; destinations.jaeger.retry.max: found 2m; allowed: 1ms to 1m",
+        "max_elapsed_time -> destinations.jaeger.retry.give_up_after: 5m0s",
+        "traces_endpoint -> destinations.jaeger_2.endpoint, without /v1/traces at its end",
+        "endpoint -> destinations.jaeger_3.endpoint: http://jaeger:4318",
+    ] {
+        assert!(found.contains(line), "{line}\n{found}");
+    }
 }
 
 #[test]
