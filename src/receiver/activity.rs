@@ -3,7 +3,10 @@
 //! No clock and no I/O: the times are arguments.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,6 +16,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<State>,
+    /// Whether more of the newest request may arrive. It says something where one request follows the other, as on HTTP/1.
+    unread: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -50,11 +55,13 @@ impl Activity {
         };
         Arc::new(Self {
             state: Mutex::new(state),
+            unread: AtomicBool::new(false),
         })
     }
 
-    /// A request's head is whole.
-    pub(super) fn begin(self: &Arc<Self>) -> Busy {
+    /// A request's head is whole; `has_body` says whether a body follows.
+    pub(super) fn begin(self: &Arc<Self>, has_body: bool) -> Busy {
+        self.unread.store(has_body, Ordering::Relaxed);
         let mut state = self.lock();
         state.under_way += 1;
         state.head_since = None;
@@ -69,6 +76,16 @@ impl Activity {
         if state.under_way == 0 && state.head_since.is_none() {
             state.head_since = Some(now);
         }
+    }
+
+    /// A request's body has been read to its end.
+    pub(super) fn body_ended(&self) {
+        self.unread.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the newest request was answered before all of it was read.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// When the connection is to be closed if nothing happens; `None` while a request is under way.
@@ -107,6 +124,19 @@ mod tests {
         idle: Duration::from_mins(1),
     };
 
+    #[tokio::test]
+    async fn a_body_is_unread_until_it_has_ended() {
+        let activity = Activity::new(Instant::now(), true);
+        assert!(!activity.is_unread(), "nothing was announced");
+        drop(activity.begin(true));
+        assert!(activity.is_unread(), "refused in the middle");
+        let _busy = activity.begin(true);
+        activity.body_ended();
+        assert!(!activity.is_unread());
+        drop(activity.begin(false));
+        assert!(!activity.is_unread(), "there was no body");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_head_has_less_time_than_an_idle_connection() {
         let start = Instant::now();
@@ -118,7 +148,7 @@ mod tests {
         activity.bytes_arrived(head_at + Duration::from_secs(3));
         assert_eq!(activity.closes_at(PATIENCE), Some(head_at + PATIENCE.head));
 
-        let busy = activity.begin();
+        let busy = activity.begin(true);
         assert_eq!(activity.closes_at(PATIENCE), None);
         activity.bytes_arrived(head_at);
         tokio::time::advance(Duration::from_secs(30)).await;

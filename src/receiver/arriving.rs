@@ -7,6 +7,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use super::activity::Activity;
 use crate::request::{Reason, Refusal};
 
 /// A body that arrives.
@@ -15,12 +16,18 @@ pub(super) struct Arriving<'a> {
     body: Incoming,
     /// The bytes that have arrived, for the account of a refusal.
     bytes: &'a AtomicU64,
+    /// Told when all has arrived.
+    activity: &'a Activity,
 }
 
 impl<'a> Arriving<'a> {
-    /// Counts what arrives of `body` in `bytes`.
-    pub(super) fn new(body: Incoming, bytes: &'a AtomicU64) -> Self {
-        Self { body, bytes }
+    /// Counts what arrives of `body` in `bytes`, and tells `activity` of its end.
+    pub(super) fn new(body: Incoming, bytes: &'a AtomicU64, activity: &'a Activity) -> Self {
+        Self {
+            body,
+            bytes,
+            activity,
+        }
     }
 
     /// The content length, where there is one.
@@ -36,6 +43,7 @@ impl<'a> Arriving<'a> {
                 return Ok(Some(chunk));
             }
         }
+        self.activity.body_ended();
         Ok(None)
     }
 }

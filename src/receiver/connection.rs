@@ -51,8 +51,8 @@ const LOCAL_RESETS_MAX: usize = 128;
 /// A connection that was asked to end is dropped after this long.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
-/// After an answer that came before the whole request, what still arrives is read for this long and as far as the largest
-/// request goes. A socket that is closed with unread bytes is reset, and the reset can overtake the answer.
+/// After an answer that came before the whole request, what still arrives is read for this long at most, and as far as the
+/// largest request goes. A socket that is closed with unread bytes is reset, and the reset can overtake the answer.
 const LINGER_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -195,7 +195,7 @@ impl Connection {
         }
     }
 
-    /// The socket, where bytes may still arrive on it that nobody wants.
+    /// The socket alone, on HTTP/1. On HTTP/2 a stream is refused by itself, and GOAWAY says what was not read.
     fn into_socket(self) -> Option<TcpStream> {
         match self {
             Self::Http1(connection) => Some(connection.into_parts().io.into_inner().into_socket()),
@@ -214,7 +214,7 @@ enum Event {
     GoAway,
 }
 
-/// Drives a connection until it ends, or is ended. Returns the socket if it is to be lingered on.
+/// Drives a connection until it ends, or is ended. Returns the socket where bytes that nobody wants may still arrive.
 async fn drive(
     mut connection: Connection,
     activity: &Activity,
@@ -232,10 +232,12 @@ async fn drive(
         };
         match event {
             Event::Ended(result) => {
+                // A head that hyper could not read was refused by hyper, whatever follows it.
+                let unread = activity.is_unread() || result.is_err();
                 if let Err(error) = result {
                     debug!(peer = %peer.address, %error, "a connection ended with an error");
                 }
-                return connection.into_socket();
+                return connection.into_socket().filter(|_| unread);
             }
             Event::Expired if ending => return None,
             Event::Expired => {

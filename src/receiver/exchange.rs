@@ -12,6 +12,7 @@ use std::{
 };
 
 use http::{Request, Response, header::USER_AGENT, request::Parts};
+use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
@@ -57,7 +58,7 @@ impl hyper::service::Service<Request<Incoming>> for Exchange {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let busy = self.activity.begin();
+        let busy = self.activity.begin(!request.body().is_end_stream());
         let exchange = self.clone();
         Box::pin(async move { Ok(exchange.answer(request, busy).await) })
     }
@@ -111,7 +112,7 @@ impl Exchange {
     ) -> Result<Receipt, Refusal> {
         let shared = &*self.shared;
         let dialect = unanswered.client.dialect;
-        let body = Arriving::new(body, &unanswered.bytes);
+        let body = Arriving::new(body, &unanswered.bytes, &self.activity);
         if shared.stopping.begun.is_cancelled() {
             return Err(shutting_down());
         }

@@ -124,6 +124,28 @@ async fn what_comes_after_the_stop_is_refused() {
 }
 
 #[tokio::test]
+async fn idle_clients_do_not_hold_the_stop_up() {
+    let relay = UnderTest::start().await;
+    let body = spans(1);
+    let length = format!("content-length: {}", body.len());
+    let head = post(
+        "/v1/traces",
+        &["content-type: application/x-protobuf", &length],
+    );
+    let mut http = HttpClient::connect(relay.http).await;
+    http.send(&[head.as_bytes(), &body].concat()).await;
+    assert_eq!(http.answer().await.status, 200);
+    let mut grpc = GrpcClient::connect(relay.grpc).await;
+    grpc.ready().await;
+
+    let start = Instant::now();
+    relay.finish().await; // both clients keep their ends open
+    let took = start.elapsed();
+    assert!(took < DRAIN_MAX / 2, "{took:?}");
+    drop((http, grpc));
+}
+
+#[tokio::test]
 async fn nobody_holds_the_stop_up() {
     let relay = UnderTest::start().await;
     let mute = HttpClient::connect(relay.http).await;
