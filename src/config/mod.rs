@@ -285,6 +285,7 @@ fn receivers(settings: &Settings) -> Option<receiver::Options> {
         body_timeout: settings.duration("receivers.body_timeout")?,
         idle_timeout: settings.duration("receivers.idle_timeout")?,
         wait_max: settings.duration("queue.wait_max")?,
+        shutdown_deadline: settings.duration("shutdown.deadline")?,
     })
 }
 

@@ -149,10 +149,19 @@ impl Exporter {
         *self.ended.borrow()
     }
 
-    /// Sends what it holds until `deadline`, backoffs cut short; what is left then is lost. Nothing is admitted to its
-    /// queue any more once it is empty, so call it when all requests are answered.
-    pub async fn drain(&self, deadline: Instant) {
+    /// The relay stops: from now on backoffs are cut short, and what is left at `deadline` is lost. Its queue still takes
+    /// what the last requests bring, until [`Exporter::drain`].
+    pub fn hurry(&self, deadline: Instant) {
         self.order(|orders| orders.ending = Ending::Shutdown(deadline));
+    }
+
+    /// Sends what it holds until `deadline`, in a hurry, and ends. Its queue closes, so call it when all requests are
+    /// answered.
+    pub async fn drain(&self, deadline: Instant) {
+        self.hurry(deadline);
+        if let Some(queue) = self.queue.upgrade() {
+            queue.close();
+        }
         let mut ended = self.ended.clone();
         // Without its task there is no end to wait for.
         ended.wait_for(|ended| *ended).await.ok();

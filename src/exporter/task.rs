@@ -193,11 +193,9 @@ impl Task {
             .lost(expired.collect(), Loss::Expired, now);
     }
 
-    /// Whether an end was ordered and nothing is left to do before it comes.
+    /// Whether nothing more comes, and nothing is left.
     fn is_done(&self) -> bool {
-        self.current.ending != Ending::Never
-            && self.delivery.is_empty()
-            && self.queue.front_accepted_at().is_none()
+        self.closed && self.delivery.is_empty()
     }
 
     /// Gives a fate to all that is left, also to what came in at the very last moment.

@@ -242,7 +242,7 @@ impl Queue {
         wake.into_iter().for_each(Waker::wake);
     }
 
-    /// Takes it out of admission: its destination was removed, what it holds drains.
+    /// Takes it out of admission, because its destination was removed or the relay stops: what it holds drains.
     pub fn close(&self) {
         let wake = self.shared.lock().close(self.id);
         wake.into_iter().for_each(Waker::wake);

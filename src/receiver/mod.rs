@@ -37,7 +37,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use options::Options;
 
-use self::{health::Health, refusals::Refusals, slots::Slots, stopping::Stopping};
+use self::{
+    health::Health,
+    refusals::Refusals,
+    slots::Slots,
+    stopping::{Schedule, Stopping},
+};
 use crate::{
     budget::Budget,
     metrics::{Metrics, Transport},
@@ -83,7 +88,8 @@ struct Peer {
 impl Receivers {
     /// Serves listeners that are already bound, each named by what its port is meant for, until `stop`. Then: health says
     /// `NOT_SERVING`, listeners close, those who wait for room are refused, HTTP/2 connections get GOAWAY, open bodies one
-    /// second. Returns when the last connection is closed, 1.5 seconds after `stop` at the latest.
+    /// second. The last connections are dropped 1.5 seconds after `stop`, or sooner where the options give the relay less
+    /// than three; it returns when their tasks have ended.
     pub async fn serve(self, listeners: Vec<(TcpListener, Transport)>, stop: CancellationToken) {
         let shared = Arc::new(Shared {
             refusals: Refusals::new(self.metrics.clone()),
@@ -102,7 +108,17 @@ impl Receivers {
             shared.tasks.spawn(accepting);
         }
         shared.tasks.close();
-        shared.stopping.run(&shared.health, &shared.tasks).await;
+        shared.stop().await;
+    }
+}
+
+impl Shared {
+    /// Waits for the order to stop, and follows it.
+    async fn stop(&self) {
+        self.stopping.begun.cancelled().await;
+        let schedule = Schedule::within(self.options.load().shutdown_deadline);
+        self.health.not_serving().await;
+        self.stopping.run(schedule, &self.tasks).await;
     }
 }
 

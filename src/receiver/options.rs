@@ -25,4 +25,7 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// Waiting for room, budget and queues together, takes at most this long.
     pub wait_max: Duration,
+    /// What the relay has from the order to stop until its end. Receivers take half of it at most: the other half is for
+    /// delivering what came last.
+    pub shutdown_deadline: Duration,
 }

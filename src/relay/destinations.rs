@@ -11,7 +11,6 @@ use super::BindError;
 use crate::{
     config::Config,
     exporter::{Context, DestinationStatus, Exporter, Options},
-    metrics::Settled,
     queue,
     store::{self, Store},
 };
@@ -80,10 +79,15 @@ impl Destinations {
         statuses
     }
 
-    /// Sends what all of them hold until `deadline`; none ends early because another failed. Returns what became of it.
-    pub(super) async fn drain(&self, deadline: Instant) -> Settled {
-        let ledger = self.context.metrics.ledger();
-        let before = ledger.totals();
+    /// The relay stops: nothing waits for longer than it must, and what is left at `deadline` is lost.
+    pub(super) fn hurry(&self, deadline: Instant) {
+        let working = self.lock();
+        let exporters = working.exporters.values().chain(&working.removed);
+        exporters.for_each(|exporter| exporter.hurry(deadline));
+    }
+
+    /// All requests are answered: sends what all of them hold until `deadline`; none ends early because another failed.
+    pub(super) async fn drain(&self, deadline: Instant) {
         let working = std::mem::take(&mut *self.lock());
         let mut draining = JoinSet::new();
         for exporter in working.exporters.into_values().chain(working.removed) {
@@ -93,7 +97,6 @@ impl Destinations {
             store.drain(deadline).await;
         }
         while draining.join_next().await.is_some() {}
-        ledger.totals().settled_since(&before)
     }
 
     fn store_destination(&self, config: &Config) -> store::Destination {

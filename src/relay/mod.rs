@@ -82,7 +82,7 @@ struct Shared {
 pub struct Ended {
     /// The books at the end.
     pub totals: Totals,
-    /// What became of what the destinations held when the last request was answered.
+    /// What became, after the order to stop, of what the destinations held and of what the last requests brought.
     pub drained: Settled,
 }
 
@@ -156,7 +156,7 @@ impl Relay {
     }
 
     /// Serves until `stop`, then drains within `shutdown.deadline`: those who wait are refused, open bodies get a second, the
-    /// queues are flushed with retries, and what is left is booked as lost.
+    /// queues are flushed with retries, which hurry from the beginning, and what is left is booked as lost.
     pub async fn run(self, stop: CancellationToken) -> io::Result<Ended> {
         let Self {
             shared,
@@ -180,15 +180,19 @@ impl Relay {
             stop.cancelled().await;
             shared.stopping.store(true, Ordering::Relaxed);
             shared.queues.refuse_waiters();
-            Instant::now() + shared.config().shutdown_deadline
+            let deadline = Instant::now() + shared.config().shutdown_deadline;
+            let at_stop = shared.metrics.ledger().totals();
+            shared.destinations.hurry(deadline);
+            (deadline, at_stop)
         };
-        let ((), deadline) = tokio::join!(serving, stopping);
-        let drained = shared.destinations.drain(deadline).await;
+        let ((), (deadline, at_stop)) = tokio::join!(serving, stopping);
+        shared.destinations.drain(deadline).await;
         stop_keeper.cancel();
         admin.stop().await;
+        let totals = shared.metrics.ledger().totals();
         Ok(Ended {
-            totals: shared.metrics.ledger().totals(),
-            drained,
+            drained: totals.settled_since(&at_stop),
+            totals,
         })
     }
 }

@@ -3,14 +3,15 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use opentelemetry_proto::tonic::trace::v1::Span;
-use otlp_relay::metrics::Loss;
-use tokio::time::Instant;
+use otlp_relay::{budget::Use, metrics::Loss};
+use tokio::time::{Instant, timeout};
 use tonic::Code;
 use tonic_types::StatusExt;
 
 use crate::{
     PATIENCE,
-    calls::{body, over_grpc, over_http, send},
+    calls::{body, over_grpc, over_http, sample, send},
+    client::{HttpClient, post},
     support::{
         fake_backend::{Answer, FakeBackend},
         generate,
@@ -226,6 +227,59 @@ async fn at_shutdown_a_healthy_destination_gets_all_that_was_queued() {
     assert!(backend.spans_under_way_max() <= 50);
 }
 
+/// A client that has begun a request and does not go on with it.
+async fn half_sent(relay: &RelayUnderTest) -> HttpClient {
+    let headers = [
+        "content-type: application/x-protobuf",
+        "content-length: 100",
+    ];
+    let mut client = HttpClient::connect(relay.http()).await;
+    client.send(post("/v1/traces", &headers).as_bytes()).await;
+    client.send(b"its beginning").await;
+    relay
+        .until("its body has begun", |relay| {
+            relay.handle().budget().used(Use::Bodies) > 0
+        })
+        .await;
+    client
+}
+
+/// Waits until an attempt has failed, so that the next one is a backoff away.
+async fn until_down(relay: &RelayUnderTest) {
+    let up = "otlp_relay_destination_up{destination=\"jaeger\"}";
+    let failing = async { while sample(relay, up).await != Some(0.0) {} };
+    timeout(PATIENCE, failing).await.expect("it is noticed");
+}
+
+#[tokio::test]
+async fn at_shutdown_backoffs_end_although_a_body_is_open() {
+    for deadline in ["8s", "1s"] {
+        let backend = FakeBackend::start().await;
+        backend.script([Answer::Grpc(Code::Unavailable, None)]);
+        let relay = Setup::quick()
+            .settings(&format!("shutdown: {{ deadline: {deadline} }}\n"))
+            .settings(&format!(
+                "destinations: {{ jaeger: {{ endpoint: {}, retry: {{ first: 30s, max: 30s }} }} }}\n",
+                backend.endpoint()
+            ))
+            .start();
+        send(&relay, &generate::request("standalone", 0, 10)).await;
+        until_down(&relay).await;
+        let mut client = half_sent(&relay).await;
+
+        relay.begin_stop();
+        // Both come soon; the order is what counts.
+        tokio::select! {
+            biased;
+            () = backend.wait_for_spans(10) => {}
+            answer = client.answer() => panic!("the body ended first: {answer:?}"),
+        }
+        assert_eq!(client.answer().await.status, 503, "{deadline}");
+        let ended = relay.stop().await;
+        assert_eq!((ended.drained.delivered, ended.drained.lost), (10, 0));
+    }
+}
+
 #[tokio::test]
 async fn who_waits_for_room_at_shutdown_is_told_to_come_again() {
     let backend = down().await;
@@ -238,8 +292,7 @@ async fn who_waits_for_room_at_shutdown_is_told_to_come_again() {
         let two = 2 * body("standalone", 10, 10).len();
         relay
             .until("both wait", |relay| {
-                let bodies = otlp_relay::budget::Use::Bodies;
-                relay.handle().budget().used(bodies) >= two
+                relay.handle().budget().used(Use::Bodies) >= two
             })
             .await;
         relay.begin_stop();

@@ -89,7 +89,7 @@ pub(super) enum Ending {
     Never,
     /// Its destination was removed: what is left then is lost.
     Removed(Instant),
-    /// The relay stops: backoffs are cut short, and what is left then is lost.
+    /// The relay stops: backoffs are cut short from now on, and what is left then is lost.
     Shutdown(Instant),
 }
 

@@ -73,6 +73,7 @@ impl Default for Setup {
                 body_timeout: PATIENCE,
                 idle_timeout: PATIENCE,
                 wait_max: PATIENCE,
+                shutdown_deadline: PATIENCE,
             },
             budget_bytes: 64 << 20,
             queue_bytes_max: 16 << 20,
