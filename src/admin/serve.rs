@@ -13,9 +13,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    task::JoinSet,
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use super::{Options, State, guard::Guard, machine_name, routes};
@@ -26,7 +27,7 @@ const CONNECTIONS_MAX: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection is asked to end after this long, so that slow readers do not hold their places.
 const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
-/// From the order to end until a connection is cut.
+/// What such a connection has to end in good order before it is cut.
 const GRACE: Duration = Duration::from_secs(2);
 /// The head of a request is at most this many bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -38,7 +39,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub(super) struct Peer(pub(super) SocketAddr);
 
 /// Serves the admin port on `listener` until `stop`, on whatever tokio runtime this runs. Each request is held to `options`
-/// as they are then. Returns when the last connection has ended, at most two seconds later.
+/// as they are then. At `stop` connections are cut: it is the last thing to stop, and there is no time left to wait for
+/// readers.
 pub async fn serve(
     listener: std::net::TcpListener,
     options: Arc<ArcSwap<Options>>,
@@ -50,7 +52,7 @@ pub async fn serve(
     let guard = Guard::new(options, listener.local_addr()?, machine_name());
     let router = routes::router(state, guard);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let connections = TaskTracker::new();
+    let mut connections = JoinSet::new();
     loop {
         let next = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -58,12 +60,13 @@ pub async fn serve(
             (listener.accept().await, place)
         };
         let (accepted, place) = tokio::select! {
-            () = stop.cancelled() => break,
+            () = stop.cancelled() => return Ok(()),
             next = next => next,
         };
+        while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                let connection = connection(stream, peer, router.clone(), stop.clone());
+                let connection = connection(stream, peer, router.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -75,12 +78,9 @@ pub async fn serve(
             }
         }
     }
-    connections.close();
-    connections.wait().await;
-    Ok(())
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router) {
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         router.clone().call(request.map(Body::new))
@@ -91,12 +91,12 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        // A peer that breaks off or sends garbage is no concern of anybody else's.
-        _ended = connection.as_mut() => return,
-        () = stop.cancelled() => {}
-        () = sleep(CONNECTION_AGE_MAX) => {}
+    // A peer that breaks off or sends garbage is no concern of anybody else's.
+    if timeout(CONNECTION_AGE_MAX, connection.as_mut())
+        .await
+        .is_err()
+    {
+        connection.as_mut().graceful_shutdown();
+        timeout(GRACE, connection).await.ok();
     }
-    connection.as_mut().graceful_shutdown();
-    timeout(GRACE, connection).await.ok();
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use tokio::task::JoinSet;
+use tokio::{runtime::Runtime, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{WRONG_USAGE, complain, log, runtime, signals};
@@ -32,7 +32,15 @@ pub(super) fn run(file: Option<&Path>) -> ExitCode {
         }
     };
     let load = loader(file, &config);
-    runtime.block_on(serve(config, load, set_log))
+    run_to_end(runtime, serve(config, load, set_log))
+}
+
+/// Waits for nothing that is left behind at the end: a name that is being resolved blocks its thread for as long as the
+/// system's resolver likes.
+fn run_to_end<T>(runtime: Runtime, whole: impl Future<Output = T>) -> T {
+    let end = runtime.block_on(whole);
+    runtime.shutdown_background();
+    end
 }
 
 /// Loads the same configuration again, from the file as it is then.
@@ -132,6 +140,10 @@ pub(super) fn farewell(ended: &Ended) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::mpsc, time::Duration};
+
+    use tokio::time::Instant;
+
     use super::*;
     use crate::metrics::{Ledger, Settled, Tally, Transport};
 
@@ -159,5 +171,21 @@ mod tests {
             let code = farewell(&Ended { totals, drained });
             assert_eq!(format!("{code:?}"), format!("{expected:?}"));
         }
+    }
+
+    #[test]
+    fn a_blocked_thread_does_not_hold_up_the_end() {
+        let patience = Duration::from_secs(10);
+        let (_keep, blocked_on) = mpsc::channel::<()>();
+        let started = Instant::now();
+        run_to_end(runtime().unwrap(), async move {
+            let (running, begun) = tokio::sync::oneshot::channel();
+            tokio::task::spawn_blocking(move || {
+                running.send(()).unwrap();
+                blocked_on.recv_timeout(patience)
+            });
+            begun.await.unwrap();
+        });
+        assert!(started.elapsed() < patience / 2);
     }
 }

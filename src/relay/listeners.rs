@@ -148,7 +148,7 @@ impl AdminThread {
         Ok(Self { stop, thread })
     }
 
-    /// Ends it; a connection that is being answered has [`admin::serve`]'s grace.
+    /// Ends it at once, whoever is still connected.
     pub(super) async fn stop(self) {
         self.stop.cancel();
         drop(tokio::task::spawn_blocking(|| self.thread.join()).await);

@@ -281,6 +281,24 @@ async fn at_shutdown_backoffs_end_although_a_body_is_open() {
 }
 
 #[tokio::test]
+async fn after_the_drain_nobody_on_the_admin_port_holds_up_the_end() {
+    let backend = FakeBackend::start().await;
+    let relay = Setup::to(&backend.endpoint()).start();
+    let mut half = HttpClient::connect(relay.admin()).await;
+    half.send(b"GET /metrics HTTP/1.1\r\n").await;
+    assert!(
+        sample(&relay, "otlp_relay_config_generation")
+            .await
+            .is_some()
+    );
+    let stopping = Instant::now();
+    relay.stop().await;
+    let took = stopping.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    drop(half);
+}
+
+#[tokio::test]
 async fn who_waits_for_room_at_shutdown_is_told_to_come_again() {
     let backend = down().await;
     let relay = Setup::quick()
