@@ -3,7 +3,7 @@
 //! It shares nothing with ingest but what it reads, so it answers while ingest is saturated; run it on a runtime of its own
 //! to make that hold for the scheduler too.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
@@ -12,17 +12,18 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinSet,
-    time::{sleep, timeout},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use super::{Options, State, guard::Guard, machine_name, routes};
+use crate::metrics::LogLimit;
 
-/// Open connections at most: people, a Prometheus or two, health checks. Further ones wait in the listen queue.
-const CONNECTIONS_MAX: usize = 64;
+/// Open connections at most: people, a Prometheus or two, health checks. Of more, the oldest is cut: one that asks and goes
+/// is not there any more, and one that stays open, as a Prometheus', is opened again.
+pub(super) const CONNECTIONS_MAX: usize = 64;
 /// From the opening of a connection or the end of a request until the next head is whole.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection is asked to end after this long, so that slow readers do not hold their places.
@@ -33,10 +34,19 @@ const GRACE: Duration = Duration::from_secs(2);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// After an error of accept, such as no free file descriptor, the next attempt comes this much later.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// Such errors are logged this often at most.
+const LOG_PERIOD: Duration = Duration::from_secs(10);
 
 /// A peer's address, as the routes see it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
+
+/// The open connections, the oldest first. Dropped, they are cut.
+#[derive(Debug, Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    open: VecDeque<AbortHandle>,
+}
 
 /// Serves the admin port on `listener` until `stop`, on whatever tokio runtime this runs. Each request is held to `options`
 /// as they are then. At `stop` connections are cut: it is the last thing to stop, and there is no time left to wait for
@@ -51,32 +61,36 @@ pub async fn serve(
     let listener = TcpListener::from_std(listener)?;
     let guard = Guard::new(options, listener.local_addr()?, machine_name());
     let router = routes::router(state, guard);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
+    let errors = LogLimit::new(1, LOG_PERIOD);
     loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            let place = place.expect("the semaphore is never closed");
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
+        let accepted = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            next = next => next,
+            accepted = listener.accept() => accepted,
         };
-        while connections.try_join_next().is_some() {}
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = connection(stream, peer, router.clone());
-                connections.spawn(async move {
-                    connection.await;
-                    drop(place);
-                });
-            }
+            Ok((stream, peer)) => connections.add(connection(stream, peer, router.clone())),
             Err(error) => {
-                tracing::warn!(%error, "admin connection not accepted");
+                if let Some(held_back) = errors.pass(Instant::now()) {
+                    tracing::warn!(%error, held_back, "admin connection not accepted");
+                }
                 sleep(ACCEPT_RETRY).await;
             }
         }
+    }
+}
+
+impl Connections {
+    /// Serves one more, for which the oldest goes if there are too many: who holds places keeps nobody out.
+    fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
+        while self.tasks.try_join_next().is_some() {}
+        self.open.retain(|open| !open.is_finished());
+        if self.open.len() >= CONNECTIONS_MAX
+            && let Some(oldest) = self.open.pop_front()
+        {
+            oldest.abort();
+        }
+        self.open.push_back(self.tasks.spawn(connection));
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{guard::Guard, *};
+use super::{guard::Guard, serve::CONNECTIONS_MAX, *};
 use crate::{
     exporter::Down,
     metrics::{Tally, Transport},
@@ -531,6 +531,28 @@ async fn garbage_and_mute_connections_leave_the_port_alive() {
     let end = tokio::time::timeout(Duration::from_secs(1), served.end());
     assert!(end.await.is_ok());
     drop(mute);
+}
+
+#[tokio::test]
+async fn those_who_hold_all_places_keep_nobody_out() {
+    let served = Served::new();
+    let mut mute = Vec::new();
+    for _ in 0..CONNECTIONS_MAX + 2 {
+        mute.push(TcpStream::connect(served.address).await.unwrap());
+    }
+    let soon = Duration::from_secs(5);
+    let live = tokio::time::timeout(soon, served.get("/livez")).await;
+    assert_eq!(live.expect("it is answered at once").status, 200);
+    // The oldest have gone for it, and no others.
+    for cut in &mut mute[..3] {
+        let end = tokio::time::timeout(soon, cut.read(&mut [0])).await;
+        assert_eq!(end.expect("it is cut").unwrap_or(0), 0);
+    }
+    let rest = mute[3..].iter().map(|open| open.try_read(&mut [0]));
+    for open in rest {
+        assert_eq!(open.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    }
+    served.end().await;
 }
 
 #[tokio::test]
