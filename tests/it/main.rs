@@ -1,15 +1,10 @@
 //! The integration tests. The list of modules is the test plan.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-/// What the clients below name as a neighbour.
-use otlp_relay::otlp;
-use support::relay_under_test::PATIENCE;
-
-#[path = "../../src/receiver/tests/client.rs"]
-#[allow(dead_code, reason = "the receivers' tests use all of it")]
-mod client;
 #[path = "../support/mod.rs"]
 mod support;
+
+use support::{client, relay_under_test::PATIENCE};
 
 mod calls; // sends and asks, in the few ways that these tests need
 
@@ -19,9 +14,9 @@ mod wire; // scan, split and repair against prost, on arbitrary, mutated and rec
 
 // === a whole relay over real sockets ===
 mod admin; // what the admin port shows of requests that passed
-mod bad_input;
+mod bad_input; // broken, too large, half-sent or lying: the answer of the table, nobody harmed, nothing left behind
 mod balance; // the harness itself: an imbalance is noticed, and so is a relay that nobody stopped
-mod corpus; // recorded requests of real clients come out with every span as it went in // broken, too large, half-sent or lying: the answer of the table, nobody harmed, nothing left behind
+mod corpus; // recorded requests of real clients come out with every span as it went in
 mod destinations; // failing destinations: all or none, backpressure, outages, shutdown; nothing accepted is missing
 mod reload; // edits in force soon and as a whole; mistakes keep the old configuration
 mod sampling; // fractions, thresholds and unusable ids, from sender to destination

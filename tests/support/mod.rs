@@ -8,6 +8,7 @@
     reason = "each test binary uses a part of it, and a failed unwrap is a failed test"
 )]
 
+pub mod client;
 pub mod corpus;
 pub mod fake_backend;
 pub mod generate;

@@ -1,6 +1,12 @@
 //! The receivers over real sockets, with a real pipeline and a queue that nobody sends from. Time is real, because sockets
 //! do not know paused time: waits have short limits, and every wait for an event has a deadline.
 
+#[path = "../../../tests/support/client.rs"]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "the integration tests use it too"
+)]
 mod client;
 mod connections;
 mod full;

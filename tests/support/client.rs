@@ -1,6 +1,6 @@
 //! Clients that send just what a test says, byte for byte where it matters.
 
-use std::{io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use flate2::write::GzEncoder;
@@ -14,21 +14,28 @@ use tokio::{
 };
 use tonic_types::pb;
 
-use super::PATIENCE;
-use crate::otlp;
+/// What an answer may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+// What these clients speak, spelled as their peers know it: they are used within the library's tests too.
+const PROTOBUF: &str = "application/x-protobuf";
+const JSON: &str = "application/json";
+const GRPC: &str = "application/grpc";
+const TRACES_PATH: &str = "/v1/traces";
+const TRACES_METHOD: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
 /// What came back over HTTP/1.
 #[derive(Debug)]
-pub(super) struct HttpAnswer {
-    pub(super) status: u16,
+pub struct HttpAnswer {
+    pub status: u16,
     /// The head, in lower case.
-    pub(super) head: String,
-    pub(super) body: Vec<u8>,
+    pub head: String,
+    pub body: Vec<u8>,
 }
 
 impl HttpAnswer {
     /// The value of a header.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(": ")?;
             (found == name).then_some(value.trim())
@@ -36,13 +43,13 @@ impl HttpAnswer {
     }
 
     /// The body as `google.rpc.Status`, whichever way it is written: code and message.
-    pub(super) fn rpc_status(&self) -> (i32, String) {
+    pub fn rpc_status(&self) -> (i32, String) {
         match self.header("content-type") {
-            Some(otlp::PROTOBUF) => {
+            Some(PROTOBUF) => {
                 let status = pb::Status::decode(&self.body[..]).unwrap();
                 (status.code, status.message)
             }
-            Some(otlp::JSON) => {
+            Some(JSON) => {
                 let status: serde_json::Value = serde_json::from_slice(&self.body).unwrap();
                 let code = status["code"].as_i64().unwrap();
                 let message = status["message"].as_str().unwrap();
@@ -54,25 +61,25 @@ impl HttpAnswer {
 }
 
 /// A connection that speaks HTTP/1.
-pub(super) struct HttpClient {
-    pub(super) socket: TcpStream,
+pub struct HttpClient {
+    pub socket: TcpStream,
     buffer: BytesMut,
 }
 
 impl HttpClient {
-    pub(super) async fn connect(address: SocketAddr) -> Self {
+    pub async fn connect(address: SocketAddr) -> Self {
         Self {
             socket: TcpStream::connect(address).await.unwrap(),
             buffer: BytesMut::new(),
         }
     }
 
-    pub(super) async fn send(&mut self, bytes: &[u8]) {
+    pub async fn send(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).await.unwrap();
     }
 
     /// The next answer.
-    pub(super) async fn answer(&mut self) -> HttpAnswer {
+    pub async fn answer(&mut self) -> HttpAnswer {
         timeout(PATIENCE, self.read_answer()).await.unwrap()
     }
 
@@ -107,7 +114,7 @@ impl HttpClient {
     }
 
     /// Waits until the other side closes; what it still sends is returned.
-    pub(super) async fn closed(&mut self) -> Vec<u8> {
+    pub async fn closed(&mut self) -> Vec<u8> {
         let reading =
             async { while self.socket.read_buf(&mut self.buffer).await.unwrap_or(0) > 0 {} };
         timeout(PATIENCE, reading)
@@ -118,7 +125,7 @@ impl HttpClient {
 }
 
 /// The head of a POST with these header lines.
-pub(super) fn post(path: &str, headers: &[&str]) -> String {
+pub fn post(path: &str, headers: &[&str]) -> String {
     let mut head = format!("POST {path} HTTP/1.1\r\nhost: relay\r\nuser-agent: test\r\n");
     for header in headers {
         head.push_str(header);
@@ -128,26 +135,26 @@ pub(super) fn post(path: &str, headers: &[&str]) -> String {
 }
 
 /// One request over a connection of its own.
-pub(super) async fn http(address: SocketAddr, head: &str, body: &[u8]) -> HttpAnswer {
+pub async fn http(address: SocketAddr, head: &str, body: &[u8]) -> HttpAnswer {
     let mut client = HttpClient::connect(address).await;
     client.send(&[head.as_bytes(), body].concat()).await;
     client.answer().await
 }
 
 /// A whole protobuf body to the usual path, with more header lines.
-pub(super) async fn http_traces(address: SocketAddr, headers: &[&str], body: &[u8]) -> HttpAnswer {
+pub async fn http_traces(address: SocketAddr, headers: &[&str], body: &[u8]) -> HttpAnswer {
     let length = format!("content-length: {}", body.len());
     let mut all = vec!["content-type: application/x-protobuf", length.as_str()];
     all.extend(headers);
-    http(address, &post(otlp::TRACES_PATH, &all), body).await
+    http(address, &post(TRACES_PATH, &all), body).await
 }
 
 /// What came back from a gRPC call.
 #[derive(Debug)]
-pub(super) struct GrpcAnswer {
-    pub(super) http_status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) data: Bytes,
+pub struct GrpcAnswer {
+    pub http_status: StatusCode,
+    pub headers: HeaderMap,
+    pub data: Bytes,
     trailers: HeaderMap,
 }
 
@@ -157,7 +164,7 @@ impl GrpcAnswer {
         Some(found.to_str().unwrap())
     }
 
-    pub(super) fn code(&self) -> tonic::Code {
+    pub fn code(&self) -> tonic::Code {
         let code = self
             .field("grpc-status")
             .expect("every answer has a status");
@@ -165,7 +172,7 @@ impl GrpcAnswer {
     }
 
     /// The status as a gRPC client library reads it.
-    pub(super) fn status(&self) -> tonic::Status {
+    pub fn status(&self) -> tonic::Status {
         tonic::Status::from_header_map(&self.headers)
             .or_else(|| tonic::Status::from_header_map(&self.trailers))
             .expect("every answer has a status")
@@ -173,22 +180,27 @@ impl GrpcAnswer {
 }
 
 /// A connection that speaks HTTP/2.
-pub(super) struct GrpcClient {
+pub struct GrpcClient {
     requests: h2::client::SendRequest<Bytes>,
     ping_pong: h2::PingPong,
     driving: JoinSet<Result<(), h2::Error>>,
 }
 
 /// A call that is under way.
-pub(super) struct GrpcCall {
+pub struct GrpcCall {
     response: h2::client::ResponseFuture,
-    pub(super) stream: h2::SendStream<Bytes>,
+    pub stream: h2::SendStream<Bytes>,
 }
 
 impl GrpcClient {
-    pub(super) async fn connect(address: SocketAddr) -> Self {
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self::connect_with(address, &h2::client::Builder::new()).await
+    }
+
+    /// Connects with settings of its own.
+    pub async fn connect_with(address: SocketAddr, settings: &h2::client::Builder) -> Self {
         let socket = TcpStream::connect(address).await.unwrap();
-        let (requests, mut connection) = h2::client::handshake(socket).await.unwrap();
+        let (requests, mut connection) = settings.handshake(socket).await.unwrap();
         let ping_pong = connection.ping_pong().expect("it is asked for once");
         let mut driving = JoinSet::new();
         driving.spawn(connection);
@@ -200,18 +212,18 @@ impl GrpcClient {
     }
 
     /// Waits until the settings of the other side are known.
-    pub(super) async fn ready(&mut self) {
+    pub async fn ready(&mut self) {
         let pong = self.ping_pong.ping(h2::Ping::opaque());
         timeout(PATIENCE, pong).await.unwrap().unwrap();
     }
 
     /// How many calls the other side takes at the same time.
-    pub(super) fn max_streams(&self) -> usize {
+    pub fn max_streams(&self) -> usize {
         self.requests.current_max_send_streams()
     }
 
     /// Begins a request with these headers.
-    pub(super) async fn begin(&mut self, request: http::request::Builder) -> GrpcCall {
+    pub async fn begin(&mut self, request: http::request::Builder) -> GrpcCall {
         let request = request.body(()).unwrap();
         let mut requests = self.requests.clone().ready().await.unwrap();
         let (response, stream) = requests.send_request(request, false).unwrap();
@@ -219,12 +231,12 @@ impl GrpcClient {
     }
 
     /// Begins an export with these further headers.
-    pub(super) async fn export(&mut self, headers: &[(&str, &str)]) -> GrpcCall {
-        self.begin(grpc_request(otlp::TRACES_METHOD, headers)).await
+    pub async fn export(&mut self, headers: &[(&str, &str)]) -> GrpcCall {
+        self.begin(grpc_request(TRACES_METHOD, headers)).await
     }
 
     /// Waits until the other side has closed the connection.
-    pub(super) async fn closed(mut self) -> Result<(), h2::Error> {
+    pub async fn closed(mut self) -> Result<(), h2::Error> {
         drop(self.requests);
         let joined = timeout(PATIENCE, self.driving.join_next()).await;
         joined.expect("it is closed in time").unwrap().unwrap()
@@ -233,12 +245,12 @@ impl GrpcClient {
 
 impl GrpcCall {
     /// Sends bytes, and with `end` says that they were the last.
-    pub(super) fn send(&mut self, bytes: impl Into<Bytes>, end: bool) {
+    pub fn send(&mut self, bytes: impl Into<Bytes>, end: bool) {
         self.stream.send_data(bytes.into(), end).unwrap();
     }
 
     /// Waits for the whole answer.
-    pub(super) async fn answer(self) -> GrpcAnswer {
+    pub async fn answer(self) -> GrpcAnswer {
         let answer = async {
             let (head, mut body) = self.response.await?.into_parts();
             let mut data = BytesMut::new();
@@ -263,9 +275,9 @@ impl GrpcCall {
 }
 
 /// The head of a gRPC call.
-pub(super) fn grpc_request(path: &str, headers: &[(&str, &str)]) -> http::request::Builder {
+pub fn grpc_request(path: &str, headers: &[(&str, &str)]) -> http::request::Builder {
     let mut request = Request::post(format!("http://relay{path}"))
-        .header("content-type", otlp::GRPC)
+        .header("content-type", GRPC)
         .header("te", "trailers")
         .header("user-agent", "test");
     for (name, value) in headers {
@@ -275,7 +287,7 @@ pub(super) fn grpc_request(path: &str, headers: &[(&str, &str)]) -> http::reques
 }
 
 /// One export over a connection of its own.
-pub(super) async fn grpc(
+pub async fn grpc(
     address: SocketAddr,
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
@@ -287,7 +299,7 @@ pub(super) async fn grpc(
 }
 
 /// A message in its frame.
-pub(super) fn frame(flag: u8, message: &[u8]) -> Bytes {
+pub fn frame(flag: u8, message: &[u8]) -> Bytes {
     let mut framed = BytesMut::new();
     framed.put_u8(flag);
     framed.put_u32(u32::try_from(message.len()).unwrap());
@@ -295,7 +307,7 @@ pub(super) fn frame(flag: u8, message: &[u8]) -> Bytes {
     framed.freeze()
 }
 
-pub(super) fn gzip(plain: &[u8]) -> Vec<u8> {
+pub fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(plain).unwrap();
     encoder.finish().unwrap()
