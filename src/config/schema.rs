@@ -100,7 +100,7 @@ const KEYS: &[Key] = &[
     key("receivers.streams_max", Kind::Integer(1, 10_000), "128", "Concurrent requests on one HTTP/2 connection at most."),
     key("receivers.requests_max", Kind::Integer(1, 1_000_000), "2048", "Requests under way over all connections at most; beyond it they are refused as full."),
     key("receivers.header_timeout", Kind::Duration(TENTH, DAY), "10s", "How long the head of a request may take."),
-    key("receivers.body_timeout", Kind::Duration(TENTH, DAY), "30s", "How long the body of a request may take after its head."),
+    key("receivers.body_timeout", Kind::Duration(TENTH, DAY), "30s", "How long the body of a request may take after its head, and a client to take the answer."),
     key("receivers.idle_timeout", Kind::Duration(TENTH, DAY), "60s", "A connection without a request is closed after this long."),
     key("receivers.acknowledge", Kind::ChoiceWithLater(&["queued"], &["delivered"]), "queued", "When a client is answered: once its spans are in the queue of every required destination."),
     key("budget.bytes", Kind::SizeOrAuto(KIB, 1024 * GIB), "auto", "The bytes of telemetry the process may hold; `auto` is the smallest of 256MiB, half of the cgroup's limit, and that limit less 64MiB. At least four times `receivers.request_bytes_max`."),

@@ -3,6 +3,7 @@
 //! No clock and no I/O: the times are arguments.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
@@ -22,8 +23,10 @@ pub(super) struct Activity {
 
 #[derive(Debug)]
 struct State {
-    /// Requests that are not answered.
+    /// Requests that have no answer yet.
     under_way: usize,
+    /// Since when answers wait to be sent, the oldest first.
+    unsent: VecDeque<Instant>,
     /// Since when nothing is under way.
     idle_since: Instant,
     /// Since when the head of a request has been arriving, where that is known.
@@ -34,13 +37,17 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Busy {
     activity: Arc<Activity>,
+    /// Since when its answer waits to be sent.
+    unsent_since: Option<Instant>,
 }
 
-/// How long a connection without a request may last.
+/// How long a connection may last that is not used as it should be.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// From the first byte of a head until it is whole.
     pub(super) head: Duration,
+    /// From an answer until it is sent.
+    pub(super) answer: Duration,
     /// From the last answer to the next request.
     pub(super) idle: Duration,
 }
@@ -50,6 +57,7 @@ impl Activity {
     pub(super) fn new(now: Instant, head: bool) -> Arc<Self> {
         let state = State {
             under_way: 0,
+            unsent: VecDeque::new(),
             idle_since: now,
             head_since: head.then_some(now),
         };
@@ -67,6 +75,7 @@ impl Activity {
         state.head_since = None;
         Busy {
             activity: Arc::clone(self),
+            unsent_since: None,
         }
     }
 
@@ -88,16 +97,15 @@ impl Activity {
         self.unread.load(Ordering::Relaxed)
     }
 
-    /// When the connection is to be closed if nothing happens; `None` while a request is under way.
+    /// When the connection is to be closed if nothing happens; `None` while a request is under way and every answer is sent.
     pub(super) fn closes_at(&self, patience: Patience) -> Option<Instant> {
         let state = self.lock();
-        if state.under_way > 0 {
-            return None;
-        }
-        Some(match state.head_since {
+        let unsent = state.unsent.front().map(|&since| since + patience.answer);
+        let unused = (state.under_way == 0).then(|| match state.head_since {
             Some(since) => since + patience.head,
             None => state.idle_since + patience.idle,
-        })
+        });
+        unsent.into_iter().chain(unused).min()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -107,11 +115,31 @@ impl Activity {
     }
 }
 
+impl Busy {
+    /// The request has its answer, which is to be sent from `now` on.
+    pub(super) fn answered(&mut self, now: Instant) {
+        let mut state = self.activity.lock();
+        state.under_way -= 1;
+        state.idle_since = now;
+        state.unsent.push_back(now);
+        self.unsent_since = Some(now);
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         let mut state = self.activity.lock();
-        state.under_way -= 1;
-        state.idle_since = Instant::now();
+        match self.unsent_since {
+            None => {
+                state.under_way -= 1;
+                state.idle_since = Instant::now();
+            }
+            Some(since) => {
+                // Answers of the same moment are as good as each other.
+                let place = state.unsent.iter().position(|&other| other == since);
+                state.unsent.remove(place.expect("it was put there"));
+            }
+        }
     }
 }
 
@@ -121,8 +149,31 @@ mod tests {
 
     const PATIENCE: Patience = Patience {
         head: Duration::from_secs(10),
+        answer: Duration::from_secs(30),
         idle: Duration::from_mins(1),
     };
+
+    #[tokio::test]
+    async fn the_oldest_answer_that_is_not_sent_closes_the_connection() {
+        let start = Instant::now();
+        let activity = Activity::new(start, false);
+        let second = Duration::from_secs(1);
+        let _under_way = activity.begin(false);
+        let mut answers: Vec<_> = (0..3).map(|_| activity.begin(false)).collect();
+        assert_eq!(activity.closes_at(PATIENCE), None);
+        for (answer, after) in answers.iter_mut().zip([0, 1, 1]) {
+            answer.answered(start + after * second);
+        }
+        // Although another request is under way, and in whatever order the answers leave.
+        let closes_at = start + PATIENCE.answer;
+        assert_eq!(activity.closes_at(PATIENCE), Some(closes_at));
+        drop(answers.pop());
+        assert_eq!(activity.closes_at(PATIENCE), Some(closes_at));
+        drop(answers.remove(0));
+        assert_eq!(activity.closes_at(PATIENCE), Some(closes_at + second));
+        drop(answers);
+        assert_eq!(activity.closes_at(PATIENCE), None);
+    }
 
     #[tokio::test]
     async fn a_body_is_unread_until_it_has_ended() {

@@ -127,6 +127,7 @@ impl Opened {
         };
         let patience = Patience {
             head: options.header_timeout,
+            answer: options.body_timeout,
             idle: options.idle_timeout,
         };
         let socket = drive(connection, &activity, patience, peer, &shared).await;
@@ -208,7 +209,7 @@ impl Connection {
 enum Event {
     /// hyper is done with it.
     Ended(hyper::Result<()>),
-    /// No request for too long, or a head for too long.
+    /// No request for too long, a head for too long, or an answer that its client does not take.
     Expired,
     /// The receivers stop.
     GoAway,

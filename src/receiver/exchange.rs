@@ -3,6 +3,7 @@
 
 use std::{
     convert::Infallible,
+    mem,
     pin::Pin,
     sync::{
         Arc,
@@ -12,20 +13,23 @@ use std::{
 };
 
 use http::{Request, Response, header::USER_AGENT, request::Parts};
-use http_body::Body;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
     Options, Peer, Shared,
-    activity::{Activity, Busy},
+    activity::Activity,
     answer::{AnswerBody, Dialect},
     arriving::Arriving,
-    grpc, http as otlp_http,
+    grpc,
+    health::HealthBody,
+    http as otlp_http,
     intake::Whole,
     refusals::Client,
     room::{Room, shutting_down},
     route::{Route, route},
+    sending::{Held, Sending},
     unwind::CatchUnwind,
 };
 use crate::{
@@ -49,23 +53,27 @@ struct Unanswered<'a> {
     since: Instant,
     /// The bytes of its body that have arrived.
     bytes: AtomicU64,
+    held: Held,
     answered: bool,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Exchange {
-    type Response = Response<AnswerBody>;
+    type Response = Response<Sending>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let busy = self.activity.begin(!request.body().is_end_stream());
+        let holding = Held {
+            busy: Some(self.activity.begin(!request.body().is_end_stream())),
+            slot: None,
+        };
         let exchange = self.clone();
-        Box::pin(async move { Ok(exchange.answer(request, busy).await) })
+        Box::pin(async move { Ok(exchange.answer(request, holding).await) })
     }
 }
 
 impl Exchange {
-    async fn answer(&self, request: Request<Incoming>, busy: Busy) -> Response<AnswerBody> {
+    async fn answer(&self, request: Request<Incoming>, holding: Held) -> Response<Sending> {
         let since = Instant::now();
         let shared = &*self.shared;
         let (head, body) = request.into_parts();
@@ -75,22 +83,23 @@ impl Exchange {
             agent: head.headers.get(USER_AGENT).cloned(),
             dialect,
         };
-        let unanswered = Unanswered {
+        let mut unanswered = Unanswered {
             shared,
             client,
             since,
             bytes: AtomicU64::new(0),
+            held: holding,
             answered: false,
         };
         match route {
             Err(refusal) => unanswered.refuse(&refusal),
-            Ok(Route::Health) => {
+            Ok(asked @ (Route::Check | Route::Watch)) => {
                 let request = Request::from_parts(head, body);
-                self.answer_health(unanswered, request, busy).await
+                self.answer_health(unanswered, request, asked).await
             }
             Ok(Route::Traces(misdirected)) => {
                 self.note_misdirected(&unanswered.client, misdirected);
-                let taking = CatchUnwind::new(self.take(&unanswered, &head, body));
+                let taking = CatchUnwind::new(self.take(&mut unanswered, &head, body));
                 let taken = taking.await.unwrap_or_else(|_panicked| Err(panicked()));
                 shared
                     .metrics
@@ -106,21 +115,19 @@ impl Exchange {
     /// Collects the body and hands it over.
     async fn take(
         &self,
-        unanswered: &Unanswered<'_>,
+        unanswered: &mut Unanswered<'_>,
         head: &Parts,
         body: Incoming,
     ) -> Result<Receipt, Refusal> {
         let shared = &*self.shared;
         let dialect = unanswered.client.dialect;
-        let body = Arriving::new(body, &unanswered.bytes, &self.activity);
         if shared.stopping.begun.is_cancelled() {
             return Err(shutting_down());
         }
         let options = shared.options.load_full();
-        let _slot = shared
-            .requests
-            .take(options.requests_max)
-            .ok_or_else(|| too_many_requests(&options))?;
+        let slot = shared.requests.take(options.requests_max);
+        unanswered.held.slot = Some(slot.ok_or_else(|| too_many_requests(&options))?);
+        let body = Arriving::new(body, &unanswered.bytes, &self.activity);
         let room = self.room(&options, dialect, head, unanswered.since);
         let body_deadline = unanswered.since + options.body_timeout;
         let whole = tokio::select! {
@@ -159,16 +166,14 @@ impl Exchange {
         &self,
         unanswered: Unanswered<'_>,
         request: Request<Incoming>,
-        busy: Busy,
-    ) -> Response<AnswerBody> {
+        asked: Route,
+    ) -> Response<Sending> {
         let body_timeout = self.shared.options.load().body_timeout;
         let end = self.shared.stopping.go_away.clone();
-        let answering = self.shared.health.answer(request, busy, end);
+        let answering = self.shared.health.answer(request, end);
         match tokio::time::timeout(body_timeout, answering).await {
-            Ok(Some(response)) => {
-                unanswered.answered();
-                response.map(AnswerBody::Health)
-            }
+            Ok(Some(response)) if asked == Route::Watch => unanswered.watch(response),
+            Ok(Some(response)) => unanswered.answer(response.map(AnswerBody::Health)),
             Ok(None) => unanswered.refuse(&Refusal::new(
                 Reason::Full,
                 "too many health checks and watches are open; come again later",
@@ -229,17 +234,15 @@ fn panicked() -> Refusal {
 // === impl Unanswered ===
 
 impl Unanswered<'_> {
-    fn accept(self, receipt: Receipt) -> Response<AnswerBody> {
+    fn accept(self, receipt: Receipt) -> Response<Sending> {
         let response = self.client.dialect.accepted(receipt);
-        self.answered();
-        response
+        self.answer(response)
     }
 
-    fn refuse(self, refusal: &Refusal) -> Response<AnswerBody> {
+    fn refuse(self, refusal: &Refusal) -> Response<Sending> {
         self.count(refusal);
         let response = self.client.dialect.refused(refusal);
-        self.answered();
-        response
+        self.answer(response)
     }
 
     fn count(&self, refusal: &Refusal) {
@@ -247,8 +250,20 @@ impl Unanswered<'_> {
         self.shared.refusals.refuse(&self.client, refusal, bytes);
     }
 
-    fn answered(mut self) {
+    fn answer(mut self, response: Response<AnswerBody>) -> Response<Sending> {
         self.answered = true;
+        let mut held = mem::take(&mut self.held);
+        if let Some(busy) = &mut held.busy {
+            busy.answered(Instant::now());
+        }
+        response.map(|body| Sending::new(body, held))
+    }
+
+    /// A watch is under way for as long as its connection.
+    fn watch(mut self, response: Response<HealthBody>) -> Response<Sending> {
+        self.answered = true;
+        let held = mem::take(&mut self.held);
+        response.map(|body| Sending::new(AnswerBody::Health(body), held))
     }
 }
 

@@ -19,10 +19,7 @@ use tonic_health::{
 };
 use tower_service::Service;
 
-use super::{
-    activity::Busy,
-    slots::{Slot, Slots},
-};
+use super::slots::{Slot, Slots};
 use crate::otlp;
 
 /// The empty name stands for the server as a whole (gRPC health checking protocol).
@@ -49,7 +46,6 @@ pub(super) struct HealthBody {
     end: Pin<Box<WaitForCancellationFutureOwned>>,
     ended: bool,
     _slot: Slot,
-    _busy: Busy,
 }
 
 impl Health {
@@ -75,7 +71,6 @@ impl Health {
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
-        busy: Busy,
         end: CancellationToken,
     ) -> Option<Response<HealthBody>> {
         let slot = self.streams.take(STREAMS_MAX)?;
@@ -88,7 +83,6 @@ impl Health {
             end: Box::pin(end.cancelled_owned()),
             ended: false,
             _slot: slot,
-            _busy: busy,
         }))
     }
 

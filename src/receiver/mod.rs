@@ -21,6 +21,7 @@ mod options;
 mod refusals;
 mod room;
 mod route;
+mod sending;
 mod slots;
 mod sniff;
 mod stopping;

@@ -19,7 +19,7 @@ pub struct Options {
     pub requests_max: usize,
     /// From the opening of a connection, or the first byte of a request, until the head is whole.
     pub header_timeout: Duration,
-    /// From the head until the body is whole.
+    /// From the head until the body is whole; and from an answer until its client has taken it.
     pub body_timeout: Duration,
     /// An open connection without a request is closed after this long.
     pub idle_timeout: Duration,

@@ -9,8 +9,9 @@ use crate::{
     request::{Reason, Refusal},
 };
 
-/// The gRPC service that tells whether the relay serves.
-const HEALTH_PREFIX: &str = "/grpc.health.v1.Health/";
+/// The gRPC methods that tell whether the relay serves.
+const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
+const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// What a request wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,9 @@ pub(super) enum Route {
     /// To hand over traces, and whether it came the wrong way.
     Traces(Option<Misdirected>),
     /// To know whether the relay serves.
-    Health,
+    Check,
+    /// To know it from now on, until the connection ends.
+    Watch,
 }
 
 /// How to answer, and what is wanted or why it is refused.
@@ -64,23 +67,20 @@ fn grpc_route(head: &Parts) -> Result<Route, Refusal> {
             format!("gRPC calls are POST, not {}", shown(head.method.as_str())),
         ));
     }
-    if path == otlp::TRACES_METHOD {
-        return Ok(Route::Traces(None));
+    match path {
+        otlp::TRACES_METHOD => Ok(Route::Traces(None)),
+        HEALTH_CHECK => Ok(Route::Check),
+        HEALTH_WATCH => Ok(Route::Watch),
+        otlp::METRICS_METHOD | otlp::LOGS_METHOD => Err(other_signal()),
+        _ => Err(Refusal::new(
+            Reason::UnknownPath,
+            format!(
+                "no gRPC method {}; traces go to {}",
+                shown(path),
+                otlp::TRACES_METHOD
+            ),
+        )),
     }
-    if path.starts_with(HEALTH_PREFIX) {
-        return Ok(Route::Health);
-    }
-    if path == otlp::METRICS_METHOD || path == otlp::LOGS_METHOD {
-        return Err(other_signal());
-    }
-    Err(Refusal::new(
-        Reason::UnknownPath,
-        format!(
-            "no gRPC method {}; traces go to {}",
-            shown(path),
-            otlp::TRACES_METHOD
-        ),
-    ))
 }
 
 fn http_route(
@@ -282,7 +282,9 @@ mod tests {
         let metrics = format!("POST {}", otlp::METRICS_METHOD);
         let logs = format!("POST {}", otlp::LOGS_METHOD);
         let cases = [
-            ("POST /grpc.health.v1.Health/Check", Ok(Route::Health)),
+            ("POST /grpc.health.v1.Health/Check", Ok(Route::Check)),
+            ("POST /grpc.health.v1.Health/Watch", Ok(Route::Watch)),
+            ("POST /grpc.health.v1.Health/Shut", Err(Reason::UnknownPath)),
             ("GET /grpc.health.v1.Health/Check", Err(Reason::WrongMethod)),
             (&metrics, Err(Reason::OtherSignal)),
             (&logs, Err(Reason::OtherSignal)),

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tonic::Code;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use super::{
-    Setup, UnderTest,
+    PATIENCE, Setup, UnderTest,
     client::{GrpcClient, HttpClient, frame, http_traces, post},
     spans,
 };
@@ -102,6 +105,35 @@ async fn bodies_that_do_not_come_are_refused() {
     relay.finish().await;
 }
 
+/// A client of HTTP/2 that grants no window gets the heads of its answers, and nothing else.
+#[tokio::test]
+async fn answers_that_are_not_taken_count_as_under_way_until_their_connection_is_closed() {
+    let mut setup = Setup::default();
+    setup.options.requests_max = 2;
+    setup.options.body_timeout = 5 * SHORT;
+    let relay = setup.start().await;
+    let mut settings = h2::client::Builder::new();
+    settings.initial_window_size(0);
+    let mut client = GrpcClient::connect_with(relay.grpc, &settings).await;
+    let mut calls = Vec::new();
+    for _ in 0..2 {
+        let mut call = client.export(&[]).await;
+        call.send(frame(0, &spans(1)), true);
+        calls.push(call);
+    }
+    relay
+        .until("both are taken", |relay| relay.totals().accepted == 2)
+        .await;
+    let start = Instant::now();
+    assert_eq!(http_traces(relay.http, &[], &spans(1)).await.status, 503);
+
+    client.closed().await.expect("GOAWAY without an error");
+    assert!(start.elapsed() >= SHORT, "they had time");
+    relay.until_taken(&spans(1)).await;
+    drop(calls);
+    relay.finish().await;
+}
+
 #[tokio::test]
 async fn idle_connections_are_closed_and_busy_ones_are_not() {
     let mut setup = Setup {
@@ -132,5 +164,27 @@ async fn idle_connections_are_closed_and_busy_ones_are_not() {
     assert_eq!(call.answer().await.code(), Code::Unavailable);
     assert_eq!(http_traces(relay.http, &[], &body).await.status, 503);
     client.closed().await.expect("GOAWAY without an error");
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_watch_outlasts_every_timeout() {
+    let mut setup = Setup::default();
+    setup.options.header_timeout = SHORT;
+    setup.options.body_timeout = SHORT;
+    setup.options.idle_timeout = SHORT;
+    let relay = setup.start().await;
+    let endpoint = format!("http://{}", relay.grpc);
+    let channel = tonic::transport::Endpoint::from_shared(endpoint).unwrap();
+    let mut health = HealthClient::new(channel.connect().await.unwrap());
+    let watching = health.watch(HealthCheckRequest::default()).await;
+    let mut statuses = watching.unwrap().into_inner();
+    let first = statuses.message().await.unwrap().unwrap();
+    assert_eq!(first.status(), ServingStatus::Serving);
+    let more = timeout(5 * SHORT, statuses.message()).await;
+    assert!(more.is_err(), "nothing new, and no end: {more:?}");
+    relay.stop.cancel();
+    let last = timeout(PATIENCE, statuses.message()).await.unwrap();
+    assert_eq!(last.unwrap().unwrap().status(), ServingStatus::NotServing);
     relay.finish().await;
 }
