@@ -1,5 +1,5 @@
 //! What a request takes from its body to its payload: a fixed number of allocations whatever it holds, and no more memory
-//! than its permit pays for.
+//! than its permit pays for; and one that waits keeps little besides its body.
 #![allow(
     unsafe_code,
     reason = "an allocator that counts is an unsafe trait by nature; it only passes calls on"
@@ -12,6 +12,7 @@ mod support;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    net::SocketAddr,
     time::Duration,
 };
 
@@ -23,8 +24,16 @@ use otlp_relay::{
     wire::Checks,
 };
 use prost::Message;
-use support::{generate, settings};
+use support::{
+    client::{GrpcClient, frame, grpc},
+    fake_backend::{Answer, FakeBackend},
+    generate,
+    relay_under_test::Setup,
+    settings,
+};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
 struct Counting;
 
@@ -250,9 +259,72 @@ fn nested(number: u32, message: &[u8]) -> Vec<u8> {
     field
 }
 
+/// Calls at the same time.
+const CALLS: usize = 100;
+
+/// Sends calls with so many headers to a relay that has no room for them, and stays until `done`.
+async fn wait_for_room(relay: SocketAddr, headers: usize, body: Vec<u8>, done: CancellationToken) {
+    let names: Vec<_> = (0..headers).map(|index| format!("x-{index}")).collect();
+    let headers: Vec<_> = names.iter().map(|name| (&**name, "value")).collect();
+    let mut client = GrpcClient::connect(relay).await;
+    let mut waiting = Vec::new();
+    for _ in 0..CALLS {
+        let mut call = client.export(&headers).await;
+        call.send(frame(0, &body), true);
+        waiting.push(call);
+    }
+    done.cancelled().await;
+}
+
+/// The bytes that a relay holds for each call with so many headers while it waits for room.
+async fn held_for_a_waiting_call(headers: usize) -> usize {
+    let backend = FakeBackend::start().await;
+    backend.answer(Answer::Grpc(Code::Unavailable, None));
+    let relay = Setup::to(&backend.endpoint())
+        .settings("queue: { bytes_max: 1KiB, wait_max: 60s }\nshutdown: { deadline: 100ms }\n")
+        .start();
+    let body = generate::request("milvus", 0, 10).encode_to_vec();
+    let first = grpc(relay.grpc(), &[], frame(0, &body)).await;
+    assert_eq!(first.code(), Code::Ok, "there is room for one");
+    let waiting = CALLS * body.len();
+    let before = LIVE.with(Cell::get).0;
+    // The client allocates on a thread of its own, so that what this one holds is the relay's.
+    let (address, done) = (relay.grpc(), CancellationToken::new());
+    let client = std::thread::spawn({
+        let done = done.clone();
+        move || {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_all().build().unwrap();
+            runtime.block_on(wait_for_room(address, headers, body, done));
+        }
+    });
+    relay
+        .until("all of them wait", |relay| {
+            relay.handle().budget().used(Use::Bodies) >= waiting
+        })
+        .await;
+    let held = LIVE.with(Cell::get).0 - before;
+    done.cancel();
+    relay.stop().await;
+    client.join().unwrap();
+    held.cast_unsigned() / CALLS
+}
+
+#[tokio::test]
+async fn a_call_that_waits_does_not_keep_its_head() {
+    let (small, large) = (
+        held_for_a_waiting_call(0).await,
+        held_for_a_waiting_call(200).await,
+    );
+    assert!(large < small + 4_000, "{small} and {large} bytes");
+}
+
 #[test]
 fn the_allocator_counts() {
-    let before = ALLOCATIONS.with(Cell::get);
-    drop(std::hint::black_box(vec![0_u8; 100]));
-    assert_eq!(ALLOCATIONS.with(Cell::get), before + 1);
+    let (allocations, bytes) = (ALLOCATIONS.with(Cell::get), LIVE.with(Cell::get).0);
+    let held = std::hint::black_box(vec![0_u8; 100]);
+    assert_eq!(ALLOCATIONS.with(Cell::get), allocations + 1);
+    assert_eq!(LIVE.with(Cell::get).0, bytes + 100);
+    drop(held);
+    assert_eq!(LIVE.with(Cell::get).0, bytes);
 }

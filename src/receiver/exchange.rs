@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, header::USER_AGENT, request::Parts};
+use http::{HeaderMap, Request, Response, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
@@ -23,10 +23,10 @@ use super::{
     answer::{AnswerBody, Dialect},
     arriving::Arriving,
     grpc,
-    health::HealthBody,
+    health::{Asked, HealthBody},
     http as otlp_http,
-    intake::Whole,
-    refusals::Client,
+    intake::{Compression, Whole},
+    refusals::{Agent, Client},
     room::{Room, shutting_down},
     route::{Route, route},
     sending::{Held, Sending},
@@ -80,7 +80,7 @@ impl Exchange {
         let (dialect, route) = route(&head);
         let client = Client {
             peer: self.peer.address,
-            agent: head.headers.get(USER_AGENT).cloned(),
+            agent: Agent::of(&head.headers),
             dialect,
         };
         let mut unanswered = Unanswered {
@@ -93,13 +93,13 @@ impl Exchange {
         };
         match route {
             Err(refusal) => unanswered.refuse(&refusal),
-            Ok(asked @ (Route::Check | Route::Watch)) => {
-                let request = Request::from_parts(head, body);
-                self.answer_health(unanswered, request, asked).await
+            Ok(Route::Health(asked)) => {
+                drop(head);
+                self.answer_health(unanswered, asked, body).await
             }
             Ok(Route::Traces(misdirected)) => {
                 self.note_misdirected(&unanswered.client, misdirected);
-                let taking = CatchUnwind::new(self.take(&mut unanswered, &head, body));
+                let taking = CatchUnwind::new(self.take(&mut unanswered, head, body));
                 let taken = taking.await.unwrap_or_else(|_panicked| Err(panicked()));
                 shared
                     .metrics
@@ -116,7 +116,7 @@ impl Exchange {
     async fn take(
         &self,
         unanswered: &mut Unanswered<'_>,
-        head: &Parts,
+        head: Parts,
         body: Incoming,
     ) -> Result<Receipt, Refusal> {
         let shared = &*self.shared;
@@ -128,11 +128,13 @@ impl Exchange {
         let slot = shared.requests.take(options.requests_max);
         unanswered.held.slot = Some(slot.ok_or_else(|| too_many_requests(&options))?);
         let body = Arriving::new(body, &unanswered.bytes, &self.activity);
-        let room = self.room(&options, dialect, head, unanswered.since);
+        let room = self.room(&options, dialect, &head.headers, unanswered.since);
+        let compression = compression(dialect, &head.headers)?;
+        drop(head); // nothing pays for it while the request waits, and it may have many kilobytes
         let body_deadline = unanswered.since + options.body_timeout;
         let whole = tokio::select! {
             biased;
-            whole = collect(dialect, head, body, &room) => whole?,
+            whole = collect(dialect, compression, body, &room) => whole?,
             () = sleep_until(body_deadline) => return Err(too_slow(options.body_timeout)),
             () = shared.stopping.bodies.cancelled() => return Err(shutting_down()),
         };
@@ -147,9 +149,15 @@ impl Exchange {
             .map_err(|refusal| room.told(refusal))
     }
 
-    fn room(&self, options: &Options, dialect: Dialect, head: &Parts, since: Instant) -> Room {
+    fn room(
+        &self,
+        options: &Options,
+        dialect: Dialect,
+        headers: &HeaderMap,
+        since: Instant,
+    ) -> Room {
         let patience = match dialect {
-            Dialect::Grpc => grpc::patience(&head.headers),
+            Dialect::Grpc => grpc::patience(headers),
             Dialect::Protobuf | Dialect::Json => None,
         };
         let wait = patience.map_or(options.wait_max, |patience| patience.min(options.wait_max));
@@ -165,14 +173,14 @@ impl Exchange {
     async fn answer_health(
         &self,
         unanswered: Unanswered<'_>,
-        request: Request<Incoming>,
-        asked: Route,
+        asked: Asked,
+        body: Incoming,
     ) -> Response<Sending> {
         let body_timeout = self.shared.options.load().body_timeout;
         let end = self.shared.stopping.go_away.clone();
-        let answering = self.shared.health.answer(request, end);
+        let answering = self.shared.health.answer(asked, body, end);
         match tokio::time::timeout(body_timeout, answering).await {
-            Ok(Some(response)) if asked == Route::Watch => unanswered.watch(response),
+            Ok(Some(response)) if asked == Asked::Watch => unanswered.watch(response),
             Ok(Some(response)) => unanswered.answer(response.map(AnswerBody::Health)),
             Ok(None) => unanswered.refuse(&Refusal::new(
                 Reason::Full,
@@ -194,15 +202,22 @@ impl Exchange {
     }
 }
 
+fn compression(dialect: Dialect, headers: &HeaderMap) -> Result<Compression, Refusal> {
+    match dialect.transport() {
+        Transport::Grpc => grpc::compression(headers),
+        Transport::Http => otlp_http::compression(headers),
+    }
+}
+
 async fn collect(
     dialect: Dialect,
-    head: &Parts,
+    compression: Compression,
     body: Arriving<'_>,
     room: &Room,
 ) -> Result<Whole, Refusal> {
     match dialect.transport() {
-        Transport::Grpc => grpc::collect(&head.headers, body, room).await,
-        Transport::Http => otlp_http::collect(&head.headers, body, room).await,
+        Transport::Grpc => grpc::collect(compression, body, room).await,
+        Transport::Http => otlp_http::collect(compression, body, room).await,
     }
 }
 

@@ -24,18 +24,17 @@ const ANSWER_LEAD: Duration = Duration::from_millis(500);
 
 /// Collects the message of a call.
 pub(super) async fn collect(
-    headers: &HeaderMap,
+    encoding: Compression,
     mut body: Arriving<'_>,
     room: &Room,
 ) -> Result<Whole, Refusal> {
-    let encoding = encoding(headers)?;
     let mut frames = FrameReader::new(room.request_bytes_max);
     let mut intake = None;
     while let Some(mut chunk) = body.next().await? {
         while let Some(part) = frames.read(&mut chunk)? {
             match part {
                 Part::Prefix(prefix) => {
-                    let compression = compression(prefix, encoding)?;
+                    let compression = compression_of(prefix, encoding)?;
                     intake = Some(Intake::open(room, Some(prefix.length), compression).await?);
                 }
                 Part::Payload(bytes) => {
@@ -78,7 +77,8 @@ fn parse_timeout(text: &str) -> Option<Duration> {
     })
 }
 
-fn encoding(headers: &HeaderMap) -> Result<Compression, Refusal> {
+/// How a call's messages are compressed where they are.
+pub(super) fn compression(headers: &HeaderMap) -> Result<Compression, Refusal> {
     let Some(value) = headers.get(ENCODING) else {
         return Ok(Compression::Identity);
     };
@@ -94,7 +94,7 @@ fn encoding(headers: &HeaderMap) -> Result<Compression, Refusal> {
 
 /// A message may be uncompressed although the call names a compression, but not the other way round (gRPC,
 /// "Compression": INTERNAL).
-fn compression(prefix: Prefix, encoding: Compression) -> Result<Compression, Refusal> {
+fn compression_of(prefix: Prefix, encoding: Compression) -> Result<Compression, Refusal> {
     match (prefix.compressed, encoding) {
         (false, _) => Ok(Compression::Identity),
         (true, Compression::Gzip) => Ok(Compression::Gzip),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -22,6 +22,10 @@ use tower_service::Service;
 use super::slots::{Slot, Slots};
 use crate::otlp;
 
+/// The methods of the service.
+pub(super) const CHECK_METHOD: &str = "/grpc.health.v1.Health/Check";
+pub(super) const WATCH_METHOD: &str = "/grpc.health.v1.Health/Watch";
+
 /// The empty name stands for the server as a whole (gRPC health checking protocol).
 const WHOLE_SERVER: &str = "";
 
@@ -31,6 +35,15 @@ const REQUEST_BYTES_MAX: usize = 4096;
 /// Checks and watches at the same time at most, over all connections. Watches last as long as their connections, so they
 /// do not count as requests under way. Chosen by eye: a quarter of the connections.
 const STREAMS_MAX: usize = 256;
+
+/// What is asked of the health service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// The status at this moment.
+    Check,
+    /// The status from now on, until the connection ends.
+    Watch,
+}
 
 /// The health service and the status it tells.
 #[derive(Clone)]
@@ -70,10 +83,17 @@ impl Health {
     /// Answers a check or a watch; `None` when too many are open.
     pub(super) async fn answer(
         &self,
-        request: Request<Incoming>,
+        asked: Asked,
+        body: Incoming,
         end: CancellationToken,
     ) -> Option<Response<HealthBody>> {
         let slot = self.streams.take(STREAMS_MAX)?;
+        let method = match asked {
+            Asked::Check => CHECK_METHOD,
+            Asked::Watch => WATCH_METHOD,
+        };
+        let mut request = Request::new(body);
+        *request.uri_mut() = Uri::from_static(method);
         let response = match self.service.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},

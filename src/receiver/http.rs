@@ -1,4 +1,4 @@
-//! OTLP/HTTP: the headers of a request, and its body.
+//! OTLP/HTTP: what the headers say of a body, and the body.
 
 use http::{
     HeaderMap,
@@ -14,11 +14,10 @@ use crate::request::{Reason, Refusal};
 
 /// Collects the body of a request.
 pub(super) async fn collect(
-    headers: &HeaderMap,
+    compression: Compression,
     mut body: Arriving<'_>,
     room: &Room,
 ) -> Result<Whole, Refusal> {
-    let compression = compression(headers)?;
     let announced = announced(&body, room)?;
     // Nothing is claimed for a sender that sends nothing.
     let first = body.next().await?;
@@ -42,8 +41,8 @@ fn announced(body: &Arriving<'_>, room: &Room) -> Result<Option<usize>, Refusal>
     }
 }
 
-/// `x-gzip` is an old name of gzip (RFC 9110, 8.4.1.3).
-fn compression(headers: &HeaderMap) -> Result<Compression, Refusal> {
+/// How a body is compressed. `x-gzip` is an old name of gzip (RFC 9110, 8.4.1.3).
+pub(super) fn compression(headers: &HeaderMap) -> Result<Compression, Refusal> {
     let named = headers.get_all(CONTENT_ENCODING).iter();
     let mut named = named.map(HeaderValue::as_bytes).map(<[u8]>::trim_ascii);
     let is = |found: &[u8], name: &str| found.eq_ignore_ascii_case(name.as_bytes());

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
-use http::HeaderValue;
+use http::{HeaderMap, header::USER_AGENT};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -32,9 +32,17 @@ pub(super) struct Client {
     /// Its address.
     pub(super) peer: SocketAddr,
     /// What it calls itself.
-    pub(super) agent: Option<HeaderValue>,
+    pub(super) agent: Agent,
     /// How it is answered.
     pub(super) dialect: Dialect,
+}
+
+/// As much of a user agent as a log line shows. A copy: the header's value keeps more alive than itself, on HTTP/1 all that
+/// was read together with the head.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Agent {
+    bytes: [u8; AGENT_BYTES_MAX],
+    length: usize,
 }
 
 /// A connection that was turned away as a whole.
@@ -77,6 +85,22 @@ impl Turned {
     ];
 }
 
+impl Agent {
+    /// What this head's client calls itself; nothing where it does not.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let named = headers.get(USER_AGENT);
+        let named = named.map_or(&b""[..], |value| value.as_bytes());
+        let length = named.len().min(AGENT_BYTES_MAX);
+        let mut bytes = [0; AGENT_BYTES_MAX];
+        bytes[..length].copy_from_slice(&named[..length]);
+        Self { bytes, length }
+    }
+
+    fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes[..self.length])
+    }
+}
+
 impl Refusals {
     /// Nothing refused yet.
     pub(super) fn new(metrics: Metrics) -> Self {
@@ -107,7 +131,7 @@ impl Refusals {
         if let Some(held_back) = limit.pass(Instant::now()) {
             warn!(
                 peer = %client.peer,
-                agent = agent(client.agent.as_ref()),
+                agent = &*client.agent.text(),
                 transport = transport.label(),
                 code = &*code,
                 reason = row.label,
@@ -148,7 +172,7 @@ impl Refusals {
         if let Some(held_back) = limit.pass(Instant::now()) {
             info!(
                 peer = %client.peer,
-                agent = agent(client.agent.as_ref()),
+                agent = &*client.agent.text(),
                 kind = ?kind,
                 held_back,
                 "understood a request that came to the wrong port or path"
@@ -169,14 +193,6 @@ fn pick<'a, K: PartialEq>(limits: &'a [LogLimit], kinds: &[K], kind: &K) -> &'a 
         .position(|known| known == kind)
         .expect("the list of kinds is complete");
     &limits[index]
-}
-
-fn agent(header: Option<&HeaderValue>) -> String {
-    header.map_or_else(String::new, |value| {
-        let bytes = value.as_bytes();
-        let end = bytes.len().min(AGENT_BYTES_MAX);
-        String::from_utf8_lossy(&bytes[..end]).into_owned()
-    })
 }
 
 /// The label `code`.

@@ -2,16 +2,15 @@
 
 use http::{Method, Version, header::CONTENT_TYPE, request::Parts};
 
-use super::answer::Dialect;
+use super::{
+    answer::Dialect,
+    health::{Asked, CHECK_METHOD, WATCH_METHOD},
+};
 use crate::{
     metrics::Misdirected,
     otlp,
     request::{Reason, Refusal},
 };
-
-/// The gRPC methods that tell whether the relay serves.
-const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
-const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// What a request wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,9 +18,7 @@ pub(super) enum Route {
     /// To hand over traces, and whether it came the wrong way.
     Traces(Option<Misdirected>),
     /// To know whether the relay serves.
-    Check,
-    /// To know it from now on, until the connection ends.
-    Watch,
+    Health(Asked),
 }
 
 /// How to answer, and what is wanted or why it is refused.
@@ -69,8 +66,8 @@ fn grpc_route(head: &Parts) -> Result<Route, Refusal> {
     }
     match path {
         otlp::TRACES_METHOD => Ok(Route::Traces(None)),
-        HEALTH_CHECK => Ok(Route::Check),
-        HEALTH_WATCH => Ok(Route::Watch),
+        CHECK_METHOD => Ok(Route::Health(Asked::Check)),
+        WATCH_METHOD => Ok(Route::Health(Asked::Watch)),
         otlp::METRICS_METHOD | otlp::LOGS_METHOD => Err(other_signal()),
         _ => Err(Refusal::new(
             Reason::UnknownPath,
@@ -282,8 +279,14 @@ mod tests {
         let metrics = format!("POST {}", otlp::METRICS_METHOD);
         let logs = format!("POST {}", otlp::LOGS_METHOD);
         let cases = [
-            ("POST /grpc.health.v1.Health/Check", Ok(Route::Check)),
-            ("POST /grpc.health.v1.Health/Watch", Ok(Route::Watch)),
+            (
+                "POST /grpc.health.v1.Health/Check",
+                Ok(Route::Health(Asked::Check)),
+            ),
+            (
+                "POST /grpc.health.v1.Health/Watch",
+                Ok(Route::Health(Asked::Watch)),
+            ),
             ("POST /grpc.health.v1.Health/Shut", Err(Reason::UnknownPath)),
             ("GET /grpc.health.v1.Health/Check", Err(Reason::WrongMethod)),
             (&metrics, Err(Reason::OtherSignal)),
