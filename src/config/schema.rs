@@ -98,7 +98,7 @@ const KEYS: &[Key] = &[
     key("receivers.request_bytes_max", Kind::Size(KIB, REQUEST_BYTES_MAX), "16MiB", "The bytes of one request at most, on the wire and after decompression."),
     key("receivers.connections_max", Kind::Integer(1, 100_000), "1024", "Open connections at most."),
     key("receivers.streams_max", Kind::Integer(1, 10_000), "128", "Concurrent requests on one HTTP/2 connection at most."),
-    key("receivers.requests_max", Kind::Integer(1, 1_000_000), "2048", "Requests under way over all connections at most; beyond it they are refused as full."),
+    key("receivers.requests_max", Kind::Integer(1, 1_000_000), "2048", "Requests under way over all connections at most, and as many health checks; beyond it they are refused as full."),
     key("receivers.header_timeout", Kind::Duration(TENTH, DAY), "10s", "How long the head of a request may take."),
     key("receivers.body_timeout", Kind::Duration(TENTH, DAY), "30s", "How long the body of a request may take after its head, and a client to take the answer."),
     key("receivers.idle_timeout", Kind::Duration(TENTH, DAY), "60s", "A connection without a request is closed after this long."),

@@ -23,7 +23,7 @@ use super::{
     answer::{AnswerBody, Dialect},
     arriving::Arriving,
     grpc,
-    health::{Asked, HealthBody},
+    health::{Asked, HealthBody, WATCHES_MAX},
     http as otlp_http,
     intake::{Compression, Whole},
     refusals::{Agent, Client},
@@ -172,20 +172,27 @@ impl Exchange {
 
     async fn answer_health(
         &self,
-        unanswered: Unanswered<'_>,
+        mut unanswered: Unanswered<'_>,
         asked: Asked,
         body: Incoming,
     ) -> Response<Sending> {
-        let body_timeout = self.shared.options.load().body_timeout;
-        let end = self.shared.stopping.go_away.clone();
-        let answering = self.shared.health.answer(asked, body, end);
+        let shared = &*self.shared;
+        let options = shared.options.load_full();
+        // Checks have places of their own: a relay whose requests all wait for room is alive.
+        let slot = match asked {
+            Asked::Check => shared.checks.take(options.requests_max),
+            Asked::Watch => shared.watches.take(WATCHES_MAX),
+        };
+        if slot.is_none() {
+            return unanswered.refuse(&too_many_of(asked));
+        }
+        unanswered.held.slot = slot;
+        let end = shared.stopping.go_away.clone();
+        let answering = shared.health.answer(asked, body, end);
+        let body_timeout = options.body_timeout;
         match tokio::time::timeout(body_timeout, answering).await {
-            Ok(Some(response)) if asked == Asked::Watch => unanswered.watch(response),
-            Ok(Some(response)) => unanswered.answer(response.map(AnswerBody::Health)),
-            Ok(None) => unanswered.refuse(&Refusal::new(
-                Reason::Full,
-                "too many health checks and watches are open; come again later",
-            )),
+            Ok(response) if asked == Asked::Watch => unanswered.watch(response),
+            Ok(response) => unanswered.answer(response.map(AnswerBody::Health)),
             Err(_elapsed) => unanswered.refuse(&too_slow(body_timeout)),
         }
     }
@@ -226,6 +233,17 @@ fn too_many_requests(options: &Options) -> Refusal {
     Refusal::new(
         Reason::Full,
         format!("{requests_max} requests are under way (receivers.requests_max); come again later"),
+    )
+}
+
+fn too_many_of(asked: Asked) -> Refusal {
+    let what = match asked {
+        Asked::Check => "checks",
+        Asked::Watch => "watches",
+    };
+    Refusal::new(
+        Reason::Full,
+        format!("too many health {what} are open; come again later"),
     )
 }
 

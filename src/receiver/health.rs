@@ -19,7 +19,6 @@ use tonic_health::{
 };
 use tower_service::Service;
 
-use super::slots::{Slot, Slots};
 use crate::otlp;
 
 /// The methods of the service.
@@ -32,9 +31,9 @@ const WHOLE_SERVER: &str = "";
 /// A request holds the name of one service, in bytes.
 const REQUEST_BYTES_MAX: usize = 4096;
 
-/// Checks and watches at the same time at most, over all connections. Watches last as long as their connections, so they
-/// do not count as requests under way. Chosen by eye: a quarter of the connections.
-const STREAMS_MAX: usize = 256;
+/// Watches at the same time at most, over all connections, each of which one lasts as long as. Chosen by eye: a quarter of
+/// the usual maximum of connections.
+pub(super) const WATCHES_MAX: usize = 256;
 
 /// What is asked of the health service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +49,6 @@ pub(super) enum Asked {
 pub(super) struct Health {
     reporter: HealthReporter,
     service: HealthServer<HealthService>,
-    streams: Slots,
 }
 
 /// An answer of the health service. It ends when `end` is cancelled, so that a watch does not outlast a connection.
@@ -58,7 +56,6 @@ pub(super) struct HealthBody {
     body: tonic::body::Body,
     end: Pin<Box<WaitForCancellationFutureOwned>>,
     ended: bool,
-    _slot: Slot,
 }
 
 impl Health {
@@ -69,7 +66,6 @@ impl Health {
         let health = Self {
             reporter,
             service: HealthServer::new(service).max_decoding_message_size(REQUEST_BYTES_MAX),
-            streams: Slots::default(),
         };
         health.tell(ServingStatus::Serving).await;
         health
@@ -80,14 +76,13 @@ impl Health {
         self.tell(ServingStatus::NotServing).await;
     }
 
-    /// Answers a check or a watch; `None` when too many are open.
+    /// Answers a check or a watch.
     pub(super) async fn answer(
         &self,
         asked: Asked,
         body: Incoming,
         end: CancellationToken,
-    ) -> Option<Response<HealthBody>> {
-        let slot = self.streams.take(STREAMS_MAX)?;
+    ) -> Response<HealthBody> {
         let method = match asked {
             Asked::Check => CHECK_METHOD,
             Asked::Watch => WATCH_METHOD,
@@ -98,12 +93,11 @@ impl Health {
             Ok(response) => response,
             Err(never) => match never {},
         };
-        Some(response.map(|body| HealthBody {
+        response.map(|body| HealthBody {
             body,
             end: Box::pin(end.cancelled_owned()),
             ended: false,
-            _slot: slot,
-        }))
+        })
     }
 
     async fn tell(&self, status: ServingStatus) {

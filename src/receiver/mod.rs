@@ -73,6 +73,8 @@ struct Shared {
     health: Health,
     connections: Slots,
     requests: Slots,
+    checks: Slots,
+    watches: Slots,
     stopping: Stopping,
     /// Every task of every connection; empty when the receivers have stopped.
     tasks: TaskTracker,
@@ -97,6 +99,8 @@ impl Receivers {
             health: Health::serving().await,
             connections: Slots::default(),
             requests: Slots::default(),
+            checks: Slots::default(),
+            watches: Slots::default(),
             stopping: Stopping::new(stop),
             tasks: TaskTracker::new(),
             pipeline: self.pipeline,

@@ -15,7 +15,7 @@ pub struct Options {
     pub connections_max: usize,
     /// Concurrent requests on one HTTP/2 connection at most.
     pub streams_max: u32,
-    /// Requests under way over all connections at most.
+    /// Requests under way over all connections at most, and as many health checks.
     pub requests_max: usize,
     /// From the opening of a connection, or the first byte of a request, until the head is whole.
     pub header_timeout: Duration,

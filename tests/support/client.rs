@@ -188,7 +188,7 @@ pub struct GrpcClient {
 
 /// A call that is under way.
 pub struct GrpcCall {
-    response: h2::client::ResponseFuture,
+    pub response: h2::client::ResponseFuture,
     pub stream: h2::SendStream<Bytes>,
 }
 

@@ -2,17 +2,27 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use tokio::time::timeout;
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
 use super::{
-    REQUEST_BYTES_MAX, Setup, UnderTest,
-    client::{GrpcClient, HttpClient, frame, grpc, http_traces},
+    PATIENCE, REQUEST_BYTES_MAX, Setup, UnderTest,
+    client::{GrpcClient, HttpClient, frame, grpc, grpc_request, http_traces},
     sized, spans,
 };
-use crate::{budget::Use, metrics::Transport, otlp, receiver::sniff::TLS_ALERT};
+use crate::{
+    budget::Use,
+    metrics::Transport,
+    otlp,
+    receiver::{
+        health::{CHECK_METHOD, WATCH_METHOD, WATCHES_MAX},
+        sniff::TLS_ALERT,
+    },
+};
 
 #[tokio::test]
 async fn tls_on_a_plain_port_is_recognised() {
@@ -169,6 +179,78 @@ async fn new_limits_hold_for_the_next_request() {
         call.send(frame(0, &spans(2)), true);
         assert_eq!(call.answer().await.code(), code);
     }
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn watches_have_a_maximum_and_keep_no_check_out() {
+    let relay = UnderTest::start().await;
+    let ask = async |client: &mut GrpcClient, method: &str| {
+        let mut call = client.begin(grpc_request(method, &[])).await;
+        call.send(frame(0, &[]), true);
+        call
+    };
+    let mut clients = Vec::new();
+    let mut watches = Vec::new();
+    for _ in 0..2 {
+        let mut client = GrpcClient::connect(relay.grpc).await;
+        for _ in 0..WATCHES_MAX / 2 {
+            let watch = ask(&mut client, WATCH_METHOD).await;
+            let head = watch.response.await.unwrap();
+            assert!(head.headers().get("grpc-status").is_none());
+            watches.push(head);
+        }
+        clients.push(client);
+    }
+    let mut client = GrpcClient::connect(relay.grpc).await;
+    let one_more = ask(&mut client, WATCH_METHOD).await;
+    assert_eq!(one_more.answer().await.code(), Code::Unavailable);
+    let check = ask(&mut client, CHECK_METHOD).await;
+    assert_eq!(check.answer().await.code(), Code::Ok);
+
+    drop(watches.pop());
+    let asking = async {
+        loop {
+            let watch = ask(&mut client, WATCH_METHOD).await;
+            let head = watch.response.await.unwrap();
+            if head.headers().get("grpc-status").is_none() {
+                break;
+            }
+        }
+    };
+    timeout(PATIENCE, asking).await.expect("a place is free");
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn checks_are_answered_while_all_requests_wait() {
+    let mut setup = Setup {
+        queue_bytes_max: 1,
+        ..Setup::default()
+    };
+    setup.options.requests_max = 1;
+    let relay = setup.start().await;
+    assert_eq!(http_traces(relay.http, &[], &spans(1)).await.status, 200);
+    let mut client = GrpcClient::connect(relay.grpc).await;
+    let mut waiting = client.export(&[]).await;
+    waiting.send(frame(0, &spans(1)), true);
+    relay
+        .until("the request waits", |relay| {
+            relay.budget.used(Use::Bodies) > 0
+        })
+        .await;
+    let mut open = client.begin(grpc_request(CHECK_METHOD, &[])).await;
+    open.send(Bytes::new(), false);
+    client.ready().await;
+    for expected in [Code::Unavailable, Code::Ok] {
+        let mut check = client.begin(grpc_request(CHECK_METHOD, &[])).await;
+        check.send(frame(0, &[]), true);
+        assert_eq!(check.answer().await.code(), expected);
+        open.stream.send_reset(h2::Reason::CANCEL);
+        client.ready().await;
+    }
+    relay.export();
+    assert_eq!(waiting.answer().await.code(), Code::Ok);
     relay.finish().await;
 }
 
