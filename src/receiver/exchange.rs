@@ -30,7 +30,7 @@ use super::{
     room::{Room, shutting_down},
     route::{Route, route},
     sending::{Held, Sending},
-    unwind::CatchUnwind,
+    unwind::catch_unwinding,
 };
 use crate::{
     metrics::{Misdirected, Transport},
@@ -99,7 +99,7 @@ impl Exchange {
             }
             Ok(Route::Traces(misdirected)) => {
                 self.note_misdirected(&unanswered.client, misdirected);
-                let taking = CatchUnwind::new(self.take(&mut unanswered, head, body));
+                let taking = catch_unwinding(self.take(&mut unanswered, head, body));
                 let taken = taking.await.unwrap_or_else(|_panicked| Err(panicked()));
                 shared
                     .metrics
