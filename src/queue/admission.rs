@@ -366,9 +366,11 @@ impl Admission {
             .filter(|account| account.options.required && account.state != State::Closed)
     }
 
-    /// Whether nobody empties a required queue any more.
+    /// Whether nobody empties a required queue any more, or no queue is left that could take anything.
     fn is_hopeless(&self) -> bool {
+        let is_open = |account: &Account| account.state == State::Open;
         self.required().any(|account| account.state == State::Dead)
+            || !self.accounts.values().any(is_open)
     }
 
     fn has_room(&self, bytes: usize) -> bool {
