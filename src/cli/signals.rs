@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    task::spawn_blocking,
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -30,9 +30,15 @@ pub(super) async fn follow(stop: CancellationToken, relay: Handle) -> io::Result
         interrupt: signal(SignalKind::interrupt())?,
         hangup: signal(SignalKind::hangup())?,
     };
+    // Reads files, so it is kept off this task, which must hear of a stop meanwhile; how it went has been logged.
+    let mut reloads = JoinSet::new();
     loop {
+        while reloads.try_join_next().is_some() {}
         match signals.next().await {
-            Event::Reload => reload(relay.clone()).await,
+            Event::Reload => {
+                let relay = relay.clone();
+                reloads.spawn_blocking(move || drop(relay.reload()));
+            }
             Event::Stop if stop.is_cancelled() => exit_at_once(),
             Event::Stop => {
                 tracing::info!("stopping; a second signal exits at once");
@@ -40,11 +46,6 @@ pub(super) async fn follow(stop: CancellationToken, relay: Handle) -> io::Result
             }
         }
     }
-}
-
-/// Reads files, so it is kept off the tasks that serve; how it went has been logged.
-async fn reload(relay: Handle) {
-    drop(spawn_blocking(move || relay.reload()).await);
 }
 
 impl Signals {

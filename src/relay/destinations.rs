@@ -29,6 +29,8 @@ struct Working {
     removed: Vec<Exporter>,
     /// The embedded store, while nothing else is configured.
     store: Option<store::Destination>,
+    /// All are told to end: nothing is started any more.
+    ended: bool,
 }
 
 // === impl Destinations ===
@@ -45,6 +47,9 @@ impl Destinations {
     /// Starts what is new, changes what is there, and lets go of what is gone.
     pub(super) fn apply(&self, config: &Config) -> Result<(), BindError> {
         let mut working = self.lock();
+        if working.ended {
+            return Ok(());
+        }
         for options in &config.destinations {
             let applied = match working.exporters.get(&options.name) {
                 Some(exporter) => exporter.reconfigure(options.clone()),
@@ -57,10 +62,17 @@ impl Destinations {
             let destination = Arc::clone(&options.name);
             applied.map_err(|error| BindError::Tls { destination, error })?;
         }
-        if !config.destinations.is_empty() {
+        if config.destinations.is_empty() {
+            let options = queue::Options {
+                bytes_max: config.queue_bytes_max(),
+                required: true,
+            };
+            match &working.store {
+                Some(store) => store.reconfigure(options),
+                None => working.store = Some(self.store_destination(options)),
+            }
+        } else {
             working.store = None;
-        } else if working.store.is_none() {
-            working.store = Some(self.store_destination(config));
         }
         working.let_go(&config.destinations);
         Ok(())
@@ -88,7 +100,11 @@ impl Destinations {
 
     /// All requests are answered: sends what all of them hold until `deadline`; none ends early because another failed.
     pub(super) async fn drain(&self, deadline: Instant) {
-        let working = std::mem::take(&mut *self.lock());
+        let ended = Working {
+            ended: true,
+            ..Working::default()
+        };
+        let working = std::mem::replace(&mut *self.lock(), ended);
         let mut draining = JoinSet::new();
         for exporter in working.exporters.into_values().chain(working.removed) {
             draining.spawn(async move { exporter.drain(deadline).await });
@@ -99,17 +115,13 @@ impl Destinations {
         while draining.join_next().await.is_some() {}
     }
 
-    fn store_destination(&self, config: &Config) -> store::Destination {
+    fn store_destination(&self, options: queue::Options) -> store::Destination {
         let Context {
             queues,
             metrics,
             tasks,
             ..
         } = &self.context;
-        let options = queue::Options {
-            bytes_max: config.queue_bytes_max(),
-            required: true,
-        };
         store::Destination::spawn(self.store.clone(), queues, options, metrics, tasks)
     }
 

@@ -12,7 +12,7 @@ mod watch;
 use std::{
     fmt, io,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -68,8 +68,9 @@ struct Shared {
     destinations: Destinations,
     receiver_options: Arc<ArcSwap<receiver::Options>>,
     admin_options: Arc<ArcSwap<admin::Options>>,
-    config: Mutex<Arc<Config>>,
-    /// As the last attempt to load found them, whether its configuration came into force or not.
+    config: ArcSwap<Config>,
+    /// The files as the last attempt to load found them, whether its configuration came into force or not. Held while one
+    /// loads: one reload at a time, so that what is in force is always one configuration whole.
     watched: Mutex<Watched>,
     load: Load,
     set_log: SetLog,
@@ -130,7 +131,7 @@ impl Relay {
             receiver_options: Arc::new(ArcSwap::from_pointee(config.receivers.clone())),
             admin_options: Arc::new(ArcSwap::from_pointee(config.admin.clone())),
             watched: Mutex::new(config.watched.clone()),
-            config: Mutex::new(Arc::new(config)),
+            config: ArcSwap::from_pointee(config),
             load,
             set_log,
             stopping: AtomicBool::new(false),
@@ -180,7 +181,7 @@ impl Relay {
             stop.cancelled().await;
             shared.stopping.store(true, Ordering::Relaxed);
             shared.queues.refuse_waiters();
-            let deadline = Instant::now() + shared.config().shutdown_deadline;
+            let deadline = Instant::now() + shared.config.load().shutdown_deadline;
             let at_stop = shared.metrics.ledger().totals();
             shared.destinations.hurry(deadline);
             (deadline, at_stop)
@@ -214,20 +215,6 @@ impl Handle {
     /// a task that others wait for.
     pub fn reload(&self) -> Result<u64, ReloadError> {
         self.shared.reload()
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.lock_config())
-    }
-
-    fn lock_config(&self) -> MutexGuard<'_, Arc<Config>> {
-        self.config
-            .lock()
-            .expect("no code path panics while it holds the configuration")
     }
 }
 

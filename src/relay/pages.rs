@@ -19,7 +19,7 @@ pub(super) fn state(shared: &Arc<Shared>) -> State {
         policies: view(shared, policies),
         config: view(
             shared,
-            |shared| json!({ "yaml": shared.config().to_yaml() }),
+            |shared| json!({ "yaml": shared.config.load().to_yaml() }),
         ),
         reload: reload(shared),
     }

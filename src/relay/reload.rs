@@ -32,7 +32,11 @@ pub enum ReloadError {
 impl Shared {
     /// Loads the configuration again; returns the number of the generation in force.
     pub(super) fn reload(&self) -> Result<u64, ReloadError> {
-        let result = self.try_reload();
+        self.reload_watching(&mut self.lock_watched())
+    }
+
+    fn reload_watching(&self, watched: &mut Watched) -> Result<u64, ReloadError> {
+        let result = self.try_reload(watched);
         match &result {
             Ok(generation) => tracing::info!(generation, "configuration reloaded"),
             Err(error) => {
@@ -46,37 +50,36 @@ impl Shared {
     /// Loads the configuration again if a file is not as the last attempt found it. A failed attempt has been logged; the same
     /// files are not tried again. Reads files: not for a task that others wait for.
     pub(super) fn reload_if_changed(&self) {
-        let watched = self.lock_watched().clone();
+        // Waits for a reload under way, and looks at the files as that one found them.
+        let mut watched = self.lock_watched();
         let is_changed = |(file, seen): (&PathBuf, &Option<u64>)| {
             // A file that is gone while the relay runs keeps its last good content in force.
             config::fingerprint_of(file).is_some_and(|now| *seen != Some(now))
         };
         if watched.iter().any(is_changed) {
-            drop(self.reload());
+            drop(self.reload_watching(&mut watched));
         }
     }
 
     fn lock_watched(&self) -> MutexGuard<'_, Watched> {
         self.watched
             .lock()
-            .expect("no code path panics while it holds the watched files")
+            .expect("no code path panics while it reloads")
     }
 
-    fn try_reload(&self) -> Result<u64, ReloadError> {
-        // Held to the end: one reload at a time, so that what is in force is always one configuration whole.
-        let mut in_force = self.lock_config();
-        if self.stopping.load(Ordering::Relaxed) {
-            return Err(ReloadError::Stopping);
-        }
+    fn try_reload(&self, watched: &mut Watched) -> Result<u64, ReloadError> {
         let loaded = (self.load)();
-        *self.lock_watched() = match &loaded {
+        *watched = match &loaded {
             Ok(config) => config.watched.clone(),
             Err(invalid) => invalid.watched.clone(),
         };
         let config = loaded.map_err(|invalid| ReloadError::Findings(invalid.findings))?;
-        let needs_restart = config::restart_needed(&in_force, &config);
+        let needs_restart = config::restart_needed(&self.config.load(), &config);
         if needs_restart.any_mistake() {
             return Err(ReloadError::Findings(needs_restart));
+        }
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(ReloadError::Stopping);
         }
         self.destinations
             .apply(&config)
@@ -88,7 +91,7 @@ impl Shared {
         self.store.resize(config.store);
         (self.set_log)(config.log);
         log_warnings(&config);
-        *in_force = Arc::new(config);
+        self.config.store(Arc::new(config));
         self.metrics.config_reloaded();
         Ok(self.metrics.config_generation())
     }

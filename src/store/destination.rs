@@ -63,6 +63,11 @@ impl Destination {
         }
     }
 
+    /// Changes the bounds of its queue.
+    pub fn reconfigure(&self, options: Options) {
+        self.queue.reconfigure(options);
+    }
+
     /// Takes what its queue holds until `deadline`; what is left then is lost.
     pub async fn drain(mut self, deadline: Instant) {
         self.queue.close();

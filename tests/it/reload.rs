@@ -269,6 +269,19 @@ impl io::Write for Log {
 }
 
 #[tokio::test]
+async fn the_embedded_stores_queue_follows_its_bound() {
+    let relay = Setup::quick()
+        .settings("queue: { bytes_max: 3MiB }\n")
+        .start();
+    let bytes_max = "otlp_relay_queue_bytes_max{destination=\"store\"}";
+    assert_eq!(sample(&relay, bytes_max).await, Some(3_145_728.0));
+    relay.set_variable("OTLP_RELAY__QUEUE__BYTES_MAX", "2MiB");
+    assert_eq!(reload(&relay).await.0, 200);
+    assert_eq!(sample(&relay, bytes_max).await, Some(2_097_152.0));
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn a_changed_listener_or_budget_needs_a_restart() {
     let backend = FakeBackend::start().await;
     let relay = Setup::to(&backend.endpoint()).policies(KEEP_ALL).start();
