@@ -1,0 +1,167 @@
+//! The hot path in instructions, counted by callgrind: repeatable to the last digits, whatever else the machine does.
+//!
+//! `benches/instructions/run` counts and compares with what was accepted; see there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::exit,
+    missing_docs,
+    reason = "a bench ends where something is wrong, and the crate that counts writes its own main"
+)]
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::{
+    hint::black_box,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use gungraun::{library_benchmark, library_benchmark_group, main};
+use otlp_relay::{
+    budget::{Budget, Use},
+    processor::{Processed, Snapshot},
+    request::{Counted, Request},
+    wire::{self, Checks, Index, Pieces},
+};
+use prost::Message;
+use support::{corpus, generate, settings};
+use tokio::time::Instant;
+
+const KEEP_ALL: &str = "default: { sample_fraction: 1 }\n";
+const TENTH: &str = "default: { sample_fraction: 0.1 }\n";
+const RULES: &str = "default: { sample_fraction: 1 }\nrules:\n\
+    \x20 - { name: health, match: { span: \"grpc.health.v1.Health/*\" }, sample_fraction: 0 }\n\
+    \x20 - { name: errors, match: { status: error }, sample_fraction: 1 }\n\
+    \x20 - { name: slow, match: { service: standalone, duration_min: 200ms }, sample_fraction: 1 }\n";
+const EDITS: &str = "[ { on: resource, set: { deployment.environment.name: bench } }, { on: span, set: { relay: bench } } ]";
+
+/// A request of 512 spans as Milvus sends it.
+fn milvus() -> Bytes {
+    let recorded = corpus::recorded().into_iter();
+    recorded
+        .filter(|recorded| recorded.file == "milvus-go-load512-1.pb")
+        .map(|recorded| Bytes::from(recorded.body))
+        .next()
+        .unwrap()
+}
+
+/// A request of 512 usual spans.
+fn generated() -> Bytes {
+    generate::request("standalone", 0, 512)
+        .encode_to_vec()
+        .into()
+}
+
+/// Half a megabyte that a stranger made to cost as much as it can: spans of nothing but ids, each behind a field that nobody
+/// knows, in one scope; and resources that alternate.
+fn hostile() -> Bytes {
+    let mut request = generate::request("x", 0, 10_000);
+    for span in &mut request.resource_spans[0].scope_spans[0].spans {
+        *span = opentelemetry_proto::tonic::trace::v1::Span {
+            trace_id: std::mem::take(&mut span.trace_id),
+            span_id: std::mem::take(&mut span.span_id),
+            ..Default::default()
+        };
+    }
+    let mut body = request.encode_to_vec();
+    for number in 0..1000 {
+        let service = if number % 2 == 0 { "even" } else { "odd" };
+        body.extend(generate::request(service, number, 1).encode_to_vec());
+    }
+    body.into()
+}
+
+fn admitted(body: Bytes, snapshot: &Snapshot) -> Request {
+    let budget = Budget::new(1 << 30, 1 << 20);
+    let permit = budget.try_claim(body.len(), Use::Bodies).unwrap();
+    let checks = Checks {
+        wanted: snapshot.wanted(),
+        message_bytes_max: 3584 << 10,
+    };
+    let counted = Counted::new(body, permit).unwrap();
+    at_once(Request::admit(counted, &checks, Instant::now())).unwrap()
+}
+
+/// What needs no waiting, done.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("the budget has room for everything"),
+    }
+}
+
+fn with_policies(body: Bytes, policies: &str, edits: &str) -> (Request, Snapshot) {
+    let snapshot = settings::snapshot(policies, edits);
+    (admitted(body, &snapshot), snapshot)
+}
+
+fn to_sample(body: Bytes) -> (Request, Snapshot) {
+    with_policies(body, TENTH, "[]")
+}
+
+fn to_enrich(body: Bytes) -> (Request, Snapshot) {
+    with_policies(body, KEEP_ALL, EDITS)
+}
+
+fn to_admit(body: Bytes) -> (Bytes, Snapshot) {
+    (body, settings::snapshot(RULES, EDITS))
+}
+
+#[library_benchmark]
+#[bench::milvus(milvus())]
+#[bench::generated(generated())]
+#[bench::hostile(hostile())]
+fn scan(body: Bytes) -> (Bytes, Index) {
+    let checks = Checks {
+        wanted: wire::Wanted::default(),
+        message_bytes_max: 3584 << 10,
+    };
+    let counts = wire::count(&body).unwrap();
+    let index = wire::scan(black_box(&body), &counts, &checks).unwrap();
+    (body, index)
+}
+
+#[library_benchmark]
+#[bench::milvus(args = (milvus()), setup = to_sample)]
+#[bench::generated(args = (generated()), setup = to_sample)]
+#[bench::hostile(args = (hostile()), setup = to_sample)]
+fn sample((mut request, snapshot): (Request, Snapshot)) -> (Processed, Request, Snapshot) {
+    let processed = at_once(snapshot.process(&mut request, Instant::now())).unwrap();
+    (processed, request, snapshot)
+}
+
+#[library_benchmark]
+#[bench::milvus(args = (milvus()), setup = to_enrich)]
+#[bench::generated(args = (generated()), setup = to_enrich)]
+#[bench::hostile(args = (hostile()), setup = to_enrich)]
+fn enrich((mut request, snapshot): (Request, Snapshot)) -> (Processed, Request, Snapshot) {
+    let processed = at_once(snapshot.process(&mut request, Instant::now())).unwrap();
+    (processed, request, snapshot)
+}
+
+#[library_benchmark]
+#[bench::milvus(milvus())]
+#[bench::generated(generated())]
+#[bench::hostile(hostile())]
+fn split(body: Bytes) -> Pieces {
+    wire::split(&[body], 100, 64 << 10)
+}
+
+#[library_benchmark]
+#[bench::milvus(args = (milvus()), setup = to_admit)]
+#[bench::generated(args = (generated()), setup = to_admit)]
+#[bench::hostile(args = (hostile()), setup = to_admit)]
+fn admit_to_payload((body, snapshot): (Bytes, Snapshot)) -> (Processed, Request, Snapshot) {
+    let mut request = admitted(body, &snapshot);
+    let processed = at_once(snapshot.process(&mut request, Instant::now())).unwrap();
+    (processed, request, snapshot)
+}
+
+library_benchmark_group!(
+    name = hot_path;
+    benchmarks = scan, sample, enrich, split, admit_to_payload
+);
+
+main!(library_benchmark_groups = hot_path);
