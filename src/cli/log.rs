@@ -42,7 +42,9 @@ fn lines(log: Log, writer: BoxMakeWriter) -> Box<dyn Layer<Registry> + Send + Sy
         }
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    LevelFilter::from_level(log.level).and_then(lines).boxed()
+    // The filter outermost: what stands within a layer on a registry is not asked for its level, and every trace event of
+    // the libraries would be looked at before it is dropped.
+    lines.and_then(LevelFilter::from_level(log.level)).boxed()
 }
 
 #[cfg(test)]
@@ -84,6 +86,7 @@ mod tests {
         let log = |format, level| Log { format, level };
         let (subscriber, set_log) =
             subscriber(log(Text, Level::INFO), || BoxMakeWriter::new(|| Writer));
+        assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO));
         tracing::subscriber::with_default(subscriber, || {
             let lines = written();
             assert_eq!(lines.len(), 2, "{lines:?}");
