@@ -197,7 +197,7 @@ impl<'a> Draft<'a> {
             return;
         }
         let mut end = 0;
-        for field in Fields::of(self.message).flatten() {
+        for field in Fields::of(self.message).readable() {
             end = field.end;
             let kind = self.layout.kind(&field);
             if let (Kind::Passed, Some(last)) = (kind, self.parts.last_mut())
@@ -258,7 +258,7 @@ impl<'a> Piece<'a> {
 
 /// Appends the fields of `message` but those with `number`, as they came.
 pub(super) fn append_others(message: &[u8], number: FieldNumber, out: &mut Vec<u8>) {
-    for field in Fields::of(message).flatten() {
+    for field in Fields::of(message).readable() {
         if (field.number, field.wire_type) != (number, WireType::Len) {
             out.extend_from_slice(field.raw(message));
         }
@@ -268,7 +268,7 @@ pub(super) fn append_others(message: &[u8], number: FieldNumber, out: &mut Vec<u
 /// The key of a `KeyValue`: of a repeated one the last counts.
 fn key_of(key_value: &[u8]) -> &[u8] {
     Fields::of(key_value)
-        .flatten()
+        .readable()
         .filter(|field| (field.number, field.wire_type) == (otlp::key_value::KEY, WireType::Len))
         .last()
         .map_or(&[], |field| field.value)

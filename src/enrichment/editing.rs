@@ -191,7 +191,7 @@ impl<'a> Editing<'a> {
 /// The keys that an `EntityRef` names.
 fn keys_named(entity: &[u8]) -> impl Iterator<Item = &[u8]> {
     Fields::of(entity)
-        .flatten()
+        .readable()
         .filter(|field| {
             let names_key = field.number == otlp::entity_ref::ID_KEYS
                 || field.number == otlp::entity_ref::DESCRIPTION_KEYS;

@@ -94,10 +94,10 @@ enum Counting<'a> {
 fn counting_field(key_value: &[u8]) -> Option<Counting<'_>> {
     let mut counting = None;
     let values = Fields::of(key_value)
-        .flatten()
+        .readable()
         .filter(|field| (field.number, field.wire_type) == (otlp::key_value::VALUE, WireType::Len));
     for value in values.map(|field| field.value) {
-        for field in Fields::of(value).flatten() {
+        for field in Fields::of(value).readable() {
             let known = (otlp::any_value::STRING..=otlp::any_value::BYTES).contains(&field.number);
             if known {
                 counting = Some(Counting::Known(field, AnyValue::of(field.raw(value))));

@@ -105,7 +105,7 @@ impl Rewriting {
         };
         let mut changed = false;
         let mut end = 0;
-        for field in Fields::of(message).flatten() {
+        for field in Fields::of(message).readable() {
             end = field.end;
             let Some(child) = shape.child(field.number, field.wire_type) else {
                 out.extend_from_slice(field.raw(message));

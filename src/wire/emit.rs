@@ -71,7 +71,7 @@ impl<'a> Emitter<'a> {
         let message = message.of(body);
         let others = || {
             Fields::of(message)
-                .flatten()
+                .readable()
                 .filter(|field| !numbers.contains(&field.number))
                 .map(|field| field.raw(message))
         };

@@ -53,7 +53,7 @@ impl Level {
                 out.extend_from_slice(field.value);
             }
         }
-        for field in Fields::of(message).flatten() {
+        for field in Fields::of(message).readable() {
             match self.nested_in(&field) {
                 _ if Some(field.number) == self.once => {}
                 Some(level) => {
@@ -71,7 +71,7 @@ impl Level {
             (Some(number), Some(joined)) => field_bytes(number, joined),
             _ => 0,
         };
-        for field in Fields::of(message).flatten() {
+        for field in Fields::of(message).readable() {
             bytes = bytes.saturating_add(match self.nested_in(&field) {
                 _ if Some(field.number) == self.once => 0,
                 Some(level) => field_bytes(field.number, level.bytes(field.value)),
@@ -95,7 +95,7 @@ impl Level {
 
 fn fields_with(message: &[u8], number: FieldNumber) -> impl Iterator<Item = Field<'_>> {
     Fields::of(message)
-        .flatten()
+        .readable()
         .filter(move |field| field.number == number)
 }
 

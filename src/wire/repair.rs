@@ -133,7 +133,7 @@ fn sound_spans(message: &[u8], kind: Message, nested: impl Fn(&[u8]) -> u64) -> 
 fn count_spans(message: &[u8]) -> u64 {
     let nested = |message| {
         Fields::of(message)
-            .flatten()
+            .readable()
             .filter(|field: &Field<'_>| field.number == otlp::scope_spans::SPANS)
     };
     nested(message).fold(0_u64, |spans, scope| {
@@ -164,7 +164,7 @@ fn is_sound_field(kind: Message, field: &Field<'_>, depth: u8) -> bool {
 /// bytes each, and a field takes two.
 fn backwards(message: &[u8]) -> impl Iterator<Item = Field<'_>> {
     let starts: Vec<u32> = Fields::of(message)
-        .flatten()
+        .readable()
         .filter_map(|field| u32::try_from(field.start).ok())
         .collect();
     let fields = starts.into_iter().rev();

@@ -236,54 +236,110 @@ fn value_bytes_max(field_bytes_max: usize) -> usize {
     most
 }
 
+/// What has been read of a span.
+#[derive(Default)]
+struct Reading {
+    wanted: Wanted,
+    trace_id: Range32,
+    span_id: Range32,
+    entry: SpanEntry,
+}
+
+impl Reading {
+    /// Notes a field whose value ends at `end`.
+    #[inline]
+    fn note(&mut self, number: otlp::FieldNumber, value: &[u8], end: usize) -> Result<(), Broken> {
+        let range = Range32::new(end.saturating_sub(value.len()), end);
+        match number {
+            otlp::span::TRACE_ID => self.trace_id = range,
+            otlp::span::SPAN_ID => self.span_id = range,
+            otlp::span::TRACE_STATE => self.entry.trace_state = range,
+            otlp::span::NAME => self.entry.name = range,
+            otlp::span::ATTRIBUTES if self.wanted.span_attributes => key_value_is_readable(value)?,
+            otlp::span::EVENTS if self.wanted.events => event_is_readable(value)?,
+            otlp::span::STATUS if self.wanted.status => status_is_readable(value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Notes the next fields that have this number.
+    #[expect(
+        clippy::inline_always,
+        reason = "each call knows its number, so that nothing is left of the choice"
+    )]
+    #[inline(always)]
+    fn take(&mut self, fields: &mut Fields<'_>, number: otlp::FieldNumber) -> Result<(), Broken> {
+        while let Some(value) = fields.take_short(number) {
+            self.note(number, value, fields.at())?;
+        }
+        Ok(())
+    }
+}
+
 /// Reads a span: `Err` when it is broken, `None` when its ids are not usable.
 #[inline]
 fn span_entry(body: &[u8], field: &Field<'_>, wanted: Wanted) -> Result<Option<SpanEntry>, Broken> {
     let message = Range32::of_value(field);
-    let mut entry = SpanEntry {
-        field: Range32::of_field(field),
-        message_at: message.start,
-        ..SpanEntry::default()
-    };
-    let mut trace_id = Range32::default();
-    let mut span_id = Range32::default();
     let up_to_its_end = body.get(..message.end as usize).unwrap_or_default();
-    for part in Fields::from(up_to_its_end, message.start as usize) {
+    let mut fields = Fields::from(up_to_its_end, message.start as usize);
+    let mut reading = Reading {
+        wanted,
+        ..Reading::default()
+    };
+    // Encoders write fields in the order of their numbers. What comes so is taken without telling it from all others, which
+    // the processor would have to guess field by field.
+    reading.take(&mut fields, otlp::span::TRACE_ID)?;
+    reading.take(&mut fields, otlp::span::SPAN_ID)?;
+    reading.take(&mut fields, otlp::span::TRACE_STATE)?;
+    reading.take(&mut fields, otlp::span::PARENT_SPAN_ID)?;
+    reading.take(&mut fields, otlp::span::NAME)?;
+    fields.skip_varint(otlp::span::KIND);
+    fields.skip_fixed64(otlp::span::START_TIME);
+    fields.skip_fixed64(otlp::span::END_TIME);
+    reading.take(&mut fields, otlp::span::ATTRIBUTES)?;
+    reading.take(&mut fields, otlp::span::EVENTS)?;
+    reading.take(&mut fields, otlp::span::STATUS)?;
+    for part in fields {
         let part = part?;
-        if part.wire_type != span_wire_type(part.number, part.wire_type) {
+        if !is_of_its_type(&part) {
             return Err(Broken);
         }
-        match part.number {
-            otlp::span::TRACE_ID => trace_id = Range32::of_value(&part),
-            otlp::span::SPAN_ID => span_id = Range32::of_value(&part),
-            otlp::span::TRACE_STATE => entry.trace_state = Range32::of_value(&part),
-            otlp::span::NAME => entry.name = Range32::of_value(&part),
-            otlp::span::ATTRIBUTES if wanted.span_attributes => key_value_is_readable(part.value)?,
-            otlp::span::EVENTS if wanted.events => event_is_readable(part.value)?,
-            otlp::span::STATUS if wanted.status => status_is_readable(part.value)?,
-            _ => {}
-        }
+        reading.note(part.number, part.value, part.end)?;
     }
-    entry.trace_id_at = trace_id.start;
-    entry.span_id_at = span_id.start;
-    let usable = usable_id::<TRACE_ID_BYTES>(trace_id.of(body))
-        && usable_id::<SPAN_ID_BYTES>(span_id.of(body));
-    Ok(usable.then_some(entry))
+    let usable = usable_id::<TRACE_ID_BYTES>(reading.trace_id.of(body))
+        && usable_id::<SPAN_ID_BYTES>(reading.span_id.of(body));
+    Ok(usable.then_some(SpanEntry {
+        field: Range32::of_field(field),
+        message_at: message.start,
+        trace_id_at: reading.trace_id.start,
+        span_id_at: reading.span_id.start,
+        ..reading.entry
+    }))
 }
 
-/// The wire type that a known field of a span has; an unknown field has the one it came with.
+/// The wire types of a span's fields by their numbers, of which 0 is none.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the compiler evaluates it, and would not build a panic"
+)]
+const SPAN_WIRE_TYPES: [WireType; 17] = {
+    let mut types = [WireType::Len; 17];
+    types[otlp::span::KIND as usize] = WireType::Varint;
+    types[otlp::span::DROPPED_ATTRIBUTES_COUNT as usize] = WireType::Varint;
+    types[otlp::span::DROPPED_EVENTS_COUNT as usize] = WireType::Varint;
+    types[otlp::span::DROPPED_LINKS_COUNT as usize] = WireType::Varint;
+    types[otlp::span::START_TIME as usize] = WireType::Fixed64;
+    types[otlp::span::END_TIME as usize] = WireType::Fixed64;
+    types[otlp::span::FLAGS as usize] = WireType::Fixed32;
+    types
+};
+
+/// Whether a field of a span has its wire type. An unknown one may have any.
 #[inline]
-fn span_wire_type(number: otlp::FieldNumber, found: WireType) -> WireType {
-    match number {
-        otlp::span::KIND
-        | otlp::span::DROPPED_ATTRIBUTES_COUNT
-        | otlp::span::DROPPED_EVENTS_COUNT
-        | otlp::span::DROPPED_LINKS_COUNT => WireType::Varint,
-        otlp::span::START_TIME | otlp::span::END_TIME => WireType::Fixed64,
-        otlp::span::FLAGS => WireType::Fixed32,
-        1..=15 => WireType::Len,
-        _ => found,
-    }
+fn is_of_its_type(part: &Field<'_>) -> bool {
+    let expected = SPAN_WIRE_TYPES.get(part.number as usize);
+    expected.is_none_or(|&expected| part.wire_type == expected)
 }
 
 /// OTLP: an id has its exact length and is not all zeros (`trace.proto`, `Span.trace_id`).

@@ -238,7 +238,7 @@ impl Around {
             self.message = message;
             self.bytes.clear();
             let message = message.of(body);
-            for field in Fields::of(message).flatten() {
+            for field in Fields::of(message).readable() {
                 if !numbers.contains(&field.number) {
                     self.bytes.extend_from_slice(field.raw(message));
                 }
@@ -285,7 +285,7 @@ fn around_scopes(index: &Index, resource: &ResourceEntry) -> usize {
 /// The bytes of a `ScopeSpans` beside its spans, with tags and lengths at their longest.
 fn around_spans(body: &[u8], scope: &ScopeEntry) -> usize {
     let spans: usize = Fields::of(scope.message.of(body))
-        .flatten()
+        .readable()
         .filter(|field| field.number == otlp::scope_spans::SPANS)
         .map(|field| field.end.saturating_sub(field.start))
         .sum();

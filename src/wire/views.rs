@@ -110,7 +110,7 @@ pub fn key_value(message: &[u8]) -> (&[u8], AnyValue<'_>) {
 fn key_and_message(message: &[u8]) -> (&[u8], &[u8]) {
     let mut key: &[u8] = &[];
     let mut value: &[u8] = &[];
-    for field in Fields::of(message).flatten() {
+    for field in Fields::of(message).readable() {
         match (field.number, field.wire_type) {
             (otlp::key_value::KEY, WireType::Len) => key = field.value,
             (otlp::key_value::VALUE, WireType::Len) => value = field.value,
@@ -126,7 +126,7 @@ impl<'a> AnyValue<'a> {
     /// The value that an `AnyValue` message holds.
     pub fn of(message: &'a [u8]) -> Self {
         let mut value = Self::Other;
-        for field in Fields::of(message).flatten() {
+        for field in Fields::of(message).readable() {
             value = match (field.number, field.wire_type) {
                 (otlp::any_value::STRING, WireType::Len) => Self::String(field.value),
                 (otlp::any_value::BOOL, WireType::Varint) => Self::Bool(field.varint() != 0),
@@ -190,7 +190,7 @@ impl<'a> SpanView<'a> {
     /// Its status code: 0 unset, 1 ok, 2 error.
     pub fn status_code(self) -> u64 {
         let mut code = 0;
-        for field in Fields::of(self.message).flatten() {
+        for field in Fields::of(self.message).readable() {
             // A repeated message is merged, so a later status without a code keeps the code of the earlier one.
             if (field.number, field.wire_type) == (otlp::span::STATUS, WireType::Len) {
                 code = last(field.value, otlp::status::CODE, WireType::Varint)
@@ -203,7 +203,7 @@ impl<'a> SpanView<'a> {
     /// From its start to its end in nanoseconds; 0 where it ends before it starts.
     pub fn duration_nanos(self) -> u64 {
         let (mut start, mut end) = (0_u64, 0_u64);
-        for field in Fields::of(self.message).flatten() {
+        for field in Fields::of(self.message).readable() {
             match (field.number, field.wire_type) {
                 (otlp::span::START_TIME, WireType::Fixed64) => start = field.fixed64(),
                 (otlp::span::END_TIME, WireType::Fixed64) => end = field.fixed64(),
@@ -222,7 +222,7 @@ impl<'a> SpanView<'a> {
 
 fn last(message: &[u8], number: FieldNumber, wire_type: WireType) -> Option<Field<'_>> {
     Fields::of(message)
-        .flatten()
+        .readable()
         .filter(|field| (field.number, field.wire_type) == (number, wire_type))
         .last()
 }
