@@ -104,12 +104,12 @@ impl Pipeline {
             sample: None,
         };
         let mut request = Request::admit(counted, &checks, deadline).await?;
-        let receipt = Receipt::about(request.unusable(), request.received());
         let processing = stages.snapshot.process(&mut request, deadline);
         let mut processed = processing.await.map_err(budget_full)?;
+        let receipt = Receipt::about(processed.unusable, request.received());
         let tally = Tally {
             received: request.received(),
-            rejected: request.unusable().total(),
+            rejected: processed.unusable.total(),
             sampled_out: processed.sampled_out,
             forwarded: processed.kept,
         };

@@ -20,7 +20,7 @@ use crate::{
     enrichment::Enricher,
     request::Request,
     sampling::{Decision, Sampler},
-    wire::Wanted,
+    wire::{Unusable, Wanted},
 };
 
 /// The policies and edits in force: immutable, replaced as a whole by a reload.
@@ -41,6 +41,8 @@ pub struct Processed {
     pub kept: u64,
     /// Usable spans that sampling dropped.
     pub sampled_out: u64,
+    /// Spans that are left out, those included whose attributes or events could not be edited.
+    pub unusable: Unusable,
     /// The bytes that the segments keep alive: their buffers, and the whole body with what is free in its buffer as soon as
     /// one of them is a slice of it.
     pub pinned: usize,
@@ -53,9 +55,10 @@ pub struct Processed {
 }
 
 impl Snapshot {
-    /// What the steps read of a span, for the scan at the door.
+    /// What is read of every span before it is known whether it is kept, for the scan at the door.
     pub fn wanted(&self) -> Wanted {
-        self.sampler.wanted().union(self.enricher.wanted())
+        let enriching = self.enricher.wanted().around_spans();
+        self.sampler.wanted().union(enriching)
     }
 
     /// Decides and edits the spans of `request`. What is written is paid for by the request's permit before: it grows until
@@ -66,7 +69,12 @@ impl Snapshot {
         request: &mut Request,
         deadline: Instant,
     ) -> Result<Processed, Denied> {
-        let decided = sample::decide(&self.sampler, request);
+        // What only edits read is checked where something is edited: a tenth of the spans, where a tenth is kept.
+        let to_edit = self
+            .enricher
+            .wanted()
+            .of_spans_beyond(self.sampler.wanted());
+        let decided = sample::decide(&self.sampler, to_edit, request);
         let plan = write::plan(&self.enricher, request, &decided);
         let mut room = plan.room;
         request.claim(room + plan.scratch, deadline).await?;
@@ -87,6 +95,7 @@ impl Snapshot {
             segments: written.segments,
             kept: decided.kept,
             sampled_out: decided.sampled_out,
+            unusable: decided.unusable,
             pinned: written.buffers + shared,
             policies: decided.policies,
             services: decided.services,

@@ -3,7 +3,7 @@
 use crate::{
     request::Request,
     sampling::{Decision, Sampler, ThresholdChange},
-    wire::ResourceEntry,
+    wire::{ResourceEntry, Unusable, Wanted, span_is_readable},
 };
 
 /// Services that are told apart in one request, as many as the metrics tell apart at all.
@@ -33,6 +33,8 @@ pub(super) struct Decided {
     pub(super) rewritten: u64,
     /// Spans dropped.
     pub(super) sampled_out: u64,
+    /// Spans that are left out, those of the door and those that would be kept, but cannot be edited.
+    pub(super) unusable: Unusable,
     /// Spans by policy, in the order of [`Sampler::policies`].
     pub(super) policies: Vec<PolicyCount>,
     /// Spans by service, each name once.
@@ -59,8 +61,8 @@ pub struct ServiceCount {
     pub dropped: u64,
 }
 
-/// Decides the spans of `request`, in the order of its body.
-pub(super) fn decide(sampler: &Sampler, request: &Request) -> Decided {
+/// Decides the spans of `request`, in the order of its body. Of those that are kept `to_edit` must be readable.
+pub(super) fn decide(sampler: &Sampler, to_edit: Wanted, request: &Request) -> Decided {
     let index = request.index();
     let mut decided = Decided {
         decisions: Vec::with_capacity(index.spans.len()),
@@ -72,10 +74,12 @@ pub(super) fn decide(sampler: &Sampler, request: &Request) -> Decided {
         largest: 0,
         rewritten: 0,
         sampled_out: 0,
+        unusable: request.unusable(),
         policies: vec![PolicyCount::default(); sampler.policies().len()],
         services: Vec::new(),
     };
     let mut deciding = sampler.deciding();
+    let edits = to_edit != Wanted::default();
     let mut service = None;
     let mut is_counted = false;
     for resource_entry in &index.resources {
@@ -92,8 +96,15 @@ pub(super) fn decide(sampler: &Sampler, request: &Request) -> Decided {
             let kept_before = decided.kept;
             let mut bytes = 0;
             for span in request.spans_of(scope) {
-                let decision = deciding.decide(request.span(span));
-                decided.note(decision, span.field.len());
+                let view = request.span(span);
+                let mut decision = deciding.decide(view);
+                if decision.keep && edits && !span_is_readable(view.message, to_edit) {
+                    decision.keep = false;
+                    decided.unusable.broken += 1;
+                    decided.decisions.push(decision);
+                } else {
+                    decided.note(decision, span.field.len());
+                }
                 bytes += span.field.len();
             }
             if decided.kept > kept_before {

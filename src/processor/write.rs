@@ -139,7 +139,7 @@ pub(super) fn write(
 /// A slice pins the whole body, and a small one costs more than its copy: slices are worth it only when everything is kept
 /// and its scopes are large. Milvus' C++ part sends one span a scope, sampling leaves runs of a few spans.
 fn keep(request: &Request, decided: &Decided) -> Keep {
-    let whole = decided.sampled_out == 0 && request.unusable().total() == 0;
+    let whole = decided.sampled_out == 0 && decided.unusable.total() == 0;
     let scope_bytes = request.body().len() / request.index().scopes.len().max(1);
     if whole && scope_bytes >= SHARE_BYTES_MIN {
         Keep::Share
@@ -151,7 +151,7 @@ fn keep(request: &Request, decided: &Decided) -> Keep {
 fn passes_untouched(enricher: &Enricher, request: &Request, decided: &Decided) -> bool {
     enricher.is_empty()
         && decided.sampled_out == 0
-        && request.unusable().total() == 0
+        && decided.unusable.total() == 0
         && decided.rewritten == 0
         && !request.index().resources.iter().any(|entry| entry.repeats)
 }

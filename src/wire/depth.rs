@@ -39,6 +39,19 @@ pub(super) fn scope_is_readable(scope: &[u8], wanted: Wanted) -> bool {
         })
 }
 
+/// Whether what is wanted of a span, whose fields are known to be whole, can be read.
+pub fn span_is_readable(span: &[u8], wanted: Wanted) -> bool {
+    Fields::of(span).readable().all(|field| {
+        let read = match field.number {
+            otlp::span::ATTRIBUTES if wanted.span_attributes => key_value_is_readable(field.value),
+            otlp::span::EVENTS if wanted.events => event_is_readable(field.value),
+            otlp::span::STATUS if wanted.status => status_is_readable(field.value),
+            _ => Ok(()),
+        };
+        read.is_ok()
+    })
+}
+
 pub(super) fn event_is_readable(message: &[u8]) -> Result<(), Broken> {
     for field in Fields::of(message) {
         let field = field?;

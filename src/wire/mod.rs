@@ -22,6 +22,7 @@ mod schema;
 pub mod split;
 pub mod views;
 
+pub use depth::span_is_readable;
 pub use emit::{Emitter, Keep, Written};
 pub use fields::{Broken, Field, Fields, WireType};
 pub use index::{Counts, Index, Range32, ResourceEntry, ScopeEntry, SpanEntry, Unusable};
@@ -62,6 +63,27 @@ impl Wanted {
             events: self.events || other.events,
             status: self.status || other.status,
             scope: self.scope || other.scope,
+        }
+    }
+
+    /// What is wanted of spans themselves and not by `other`.
+    #[must_use]
+    pub fn of_spans_beyond(self, other: Self) -> Self {
+        Self {
+            span_attributes: self.span_attributes && !other.span_attributes,
+            events: self.events && !other.events,
+            status: self.status && !other.status,
+            ..Self::default()
+        }
+    }
+
+    /// What is wanted of what stands around spans.
+    #[must_use]
+    pub fn around_spans(self) -> Self {
+        Self {
+            resource_attributes: self.resource_attributes,
+            scope: self.scope,
+            ..Self::default()
         }
     }
 }

@@ -92,6 +92,44 @@ fn assert_counts(request: &ExportTraceServiceRequest, processed: &Processed) {
     assert!(generate::spans(request) >= processed.kept);
 }
 
+/// Edits have to read the attributes of what is kept. What is dropped is nobody's to read.
+#[test]
+fn a_span_that_cannot_be_edited_is_rejected_if_it_is_kept() {
+    let mut request = generate::request("standalone", 0, 3);
+    request.resource_spans[0].scope_spans[0].spans[1].attributes[0] =
+        generate::attribute("BROKEN", "value");
+    let mut body = request.encode_to_vec();
+    let key_at = body.windows(6).position(|six| six == b"BROKEN").unwrap();
+    let value_tag = &mut body[key_at + 8];
+    assert_eq!(*value_tag, 0x0a, "a string");
+    *value_tag = 0x08;
+    for (fraction, kept, sampled_out, broken) in [(1, 2, 0, 1), (0, 0, 3, 0)] {
+        let policies = format!("default: {{ sample_fraction: {fraction} }}\n");
+        for edits in [
+            "{ on: span, set: { a: b } }",
+            "{ on: span, mask: { a: b } }",
+        ] {
+            let snapshot = settings::snapshot(&policies, &format!("[ {edits} ]"));
+            let processed = process(&snapshot, body.clone().into());
+            let found = (
+                processed.kept,
+                processed.sampled_out,
+                processed.unusable.broken,
+            );
+            assert_eq!(found, (kept, sampled_out, broken), "{edits}");
+            let spans = generate::spans(&decoded(&processed));
+            assert_eq!(spans, kept);
+        }
+        // Where nobody reads it, it is the destination's to judge.
+        let snapshot = settings::snapshot(&policies, "[]");
+        let processed = process(&snapshot, body.clone().into());
+        assert_eq!(
+            (processed.kept, processed.unusable.broken),
+            (3 - sampled_out, 0)
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
