@@ -33,8 +33,14 @@ use super::{
 /// The head of a request at most, in bytes: hyper's own default for HTTP/2, and what gRPC's libraries allow.
 const HEAD_BYTES_MAX: u32 = 16 * 1024;
 
-/// One HTTP/2 frame at most, in bytes: the protocol's smallest, which senders that do not look at the setting use anyway.
-const FRAME_BYTES_MAX: u32 = 16 * 1024;
+/// One HTTP/2 frame has at most this share of the window, and never less than the protocol's smallest limit, in bytes. Each
+/// frame is read and copied by itself, and a sender waits for nothing between them. gRPC's C core, Java and Rust look at the
+/// setting; Go sends 16 KiB whatever it says.
+const FRAME_SHARE: u32 = 8;
+const FRAME_BYTES_MIN: u32 = 16 * 1024;
+
+/// HTTP/2 starts with this window, in bytes; what is less takes effect only after the first requests.
+const WINDOW_BYTES_MIN: u32 = 65_535;
 
 /// What hyper reads ahead on HTTP/1 at most, in bytes; less where the window is narrow.
 const READ_AHEAD_MAX: usize = 256 * 1024;
@@ -149,12 +155,15 @@ fn http1_builder(window: &Window) -> http1::Builder {
 
 fn http2_builder(tasks: Tasks, window: &Window, options: &Options) -> http2::Builder<Tasks> {
     let window = u32::try_from(window.bytes()).expect("a window has a megabyte at most");
+    // While it arrives, a frame takes memory beside the window that is announced: both together are what is paid for.
+    let frame = (window / FRAME_SHARE).max(FRAME_BYTES_MIN);
+    let window = (window - frame).max(WINDOW_BYTES_MIN);
     let mut builder = http2::Builder::new(tasks);
     builder
         .initial_stream_window_size(window)
         .initial_connection_window_size(window)
         .max_concurrent_streams(options.streams_max)
-        .max_frame_size(FRAME_BYTES_MAX)
+        .max_frame_size(frame)
         .max_header_list_size(HEAD_BYTES_MAX)
         .max_send_buf_size(SEND_BYTES_MAX)
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
