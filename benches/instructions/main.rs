@@ -29,6 +29,10 @@ use prost::Message;
 use support::{corpus, generate, settings};
 use tokio::time::Instant;
 
+/// As in the program: glibc's would merge what the making of a request has freed, in the midst of what is counted.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const KEEP_ALL: &str = "default: { sample_fraction: 1 }\n";
 const TENTH: &str = "default: { sample_fraction: 0.1 }\n";
 const RULES: &str = "default: { sample_fraction: 1 }\nrules:\n\
