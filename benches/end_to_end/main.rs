@@ -11,23 +11,23 @@
     reason = "a bench prints, and ends where something is wrong"
 )]
 
-#[path = "../../tests/support/generate.rs"]
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "shared with the tests, which use more of it"
-)]
-mod generate;
+#[path = "../rig/mod.rs"]
+mod rig;
 
-mod driver;
-mod process;
-mod sink;
+use std::{fs, path::Path, process::Command, time::Duration};
 
-use std::time::Duration;
+use rig::{
+    fresh::Fresh,
+    load::{Load, Offer},
+    ports::free_address,
+    process::{Cores, Process, pin_this_process},
+    requests::{SpanSize, Supply, Transport},
+    sink::{Behaviour, Sink},
+};
 
-use driver::{Answers, Load};
-use process::Relay;
-use sink::{Behaviour, Sink};
+/// The relay's own: the load shall not be what limits it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What is offered.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,9 @@ struct Case {
 /// Wide limits, so that the relay's CPU is what is measured and not Jaeger's queue.
 const WIDE: &str = "spans_in_flight_max: 65536, concurrency: 16";
 
+/// The case whose decisions need trace ids that were not seen before.
+const TEN_PERCENT: &str = "ten percent";
+
 const CASES: [Case; 4] = [
     Case {
         name: "pass",
@@ -65,7 +68,7 @@ const CASES: [Case; 4] = [
         behaviour: Behaviour::Count,
     },
     Case {
-        name: "ten percent",
+        name: TEN_PERCENT,
         configuration: "sampling: { policy_file: ten_percent.yaml }\n\
              enrichment: [ { on: resource, set: { deployment.environment.name: bench } }, \
              { on: span, set: { relay: bench } } ]\n",
@@ -84,11 +87,9 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
-    process::pin_this_process(1);
-    println!(
-        "{shape:?}, {} bytes a span",
-        driver::span_bytes(shape.spans)
-    );
+    pin_this_process(Cores::Second);
+    let bytes = SpanSize::Small.bytes(shape.spans);
+    println!("{shape:?}, {bytes} bytes a span");
     println!(
         "| case | CPU µs/span | accepted spans/s | delivered | p50 ms | p99 ms | RSS MiB | refused |"
     );
@@ -99,49 +100,72 @@ fn main() {
 }
 
 async fn run(case: Case, shape: Shape) {
-    let sink = Sink::start(case.behaviour).await;
-    let relay = Relay::start(&format!(
-        "{}destinations: {{ sink: {{ endpoint: \"http://{}\", {WIDE} }} }}\nbatch: {{ spans: 8192, bytes: 1MiB, bytes_max: 16MiB }}\n",
-        case.configuration,
-        sink.address()
-    ))
-    .await;
-    let load = Load::new(relay.grpc, shape).await;
+    let sink = Sink::start(case.behaviour, Transport::Grpc).await;
+    let grpc = free_address();
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("end_to_end");
+    let relay = start(case, sink.address(), grpc, &folder);
+    let fresh = match case.name {
+        TEN_PERCENT => Fresh::TraceIds,
+        _ => Fresh::Nothing,
+    };
+    let supply = Supply::generated(SpanSize::Small, shape.spans);
+    let offer = Offer {
+        connections: shape.connections,
+        in_flight: shape.connections * shape.in_flight,
+        rate: shape.rate,
+    };
+    let supply = supply.encoded(Transport::Grpc, false, fresh);
+    let mut load = Load::connect(grpc, &supply, offer).await.unwrap();
     load.run(Duration::from_millis(500)).await;
-    let before = relay.cpu();
-    let delivered_before = sink.spans();
+    let (before, delivered_before) = (relay.used(), sink.spans());
     let started = tokio::time::Instant::now();
-    let Answers {
-        accepted,
-        refused,
-        mut took,
-    } = load.run(Duration::from_secs(shape.seconds)).await;
+    let answers = load.run(Duration::from_secs(shape.seconds)).await;
     let elapsed = started.elapsed().as_secs_f64();
-    let cpu = relay.cpu().saturating_sub(before);
-    took.sort_unstable();
+    let used = relay.used() - before;
+    let times = answers.times.quantiles();
     println!(
-        "| {} | {:.3} | {:.0} | {} | {:.2} | {:.2} | {:.0} | {refused} |",
+        "| {} | {:.3} | {:.0} | {} | {:.2} | {:.2} | {:.0} | {} |",
         case.name,
-        cpu.as_secs_f64() * 1e6 / (accepted.max(1)) as f64,
-        accepted as f64 / elapsed,
+        used.cpu.as_secs_f64() * 1e6 / (answers.accepted.max(1)) as f64,
+        answers.accepted as f64 / elapsed,
         sink.spans() - delivered_before,
-        at(&took, 0.50),
-        at(&took, 0.99),
+        times.p50_ms,
+        times.p99_ms,
         relay.rss_high_water_mib(),
+        answers.refused,
     );
-    relay.stop().await;
+    relay.stop(Duration::from_secs(12)).await.unwrap();
 }
 
-/// A quantile of sorted answer times, in milliseconds.
-fn at(took: &[Duration], quantile: f64) -> f64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an index into the list"
-    )]
-    let index = (took.len().saturating_sub(1) as f64 * quantile) as usize;
-    took.get(index)
-        .map_or(f64::NAN, |took| took.as_secs_f64() * 1e3)
+/// Starts the relay on its core with the case's configuration.
+fn start(
+    case: Case,
+    sink: std::net::SocketAddr,
+    grpc: std::net::SocketAddr,
+    folder: &Path,
+) -> Process {
+    fs::create_dir_all(folder).unwrap();
+    fs::write(
+        folder.join("ten_percent.yaml"),
+        "default: { sample_fraction: 0.1 }\n",
+    )
+    .unwrap();
+    let admin = free_address();
+    let file = folder.join("relay.yaml");
+    let configuration = format!(
+        "receivers: {{ grpc: {{ listen: \"{grpc}\" }}, http: {{ listen: off }} }}\n\
+         admin: {{ listen: \"{admin}\" }}\nlog: {{ level: warn }}\n{}\
+         destinations: {{ sink: {{ endpoint: \"http://{sink}\", {WIDE} }} }}\n\
+         batch: {{ spans: 8192, bytes: 1MiB, bytes_max: 16MiB }}\n",
+        case.configuration
+    );
+    fs::write(&file, configuration).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_otlp-relay"));
+    command.args(["run", "--config"]).arg(file);
+    let mut relay = Process::start(Cores::First, &command, folder)
+        .expect("taskset, of util-linux, pins the relay to a core");
+    relay.listens(&[grpc]).unwrap();
+    relay
 }
 
 fn arguments() -> Shape {
