@@ -1,0 +1,75 @@
+//! What each subject costs before the first span: its program, its start, its memory.
+
+use std::{fs, io, path::Path, process::Command, time::Duration};
+
+use serde::Serialize;
+use tokio::time::sleep;
+
+use crate::{
+    rig::{
+        process::Cores,
+        requests::Transport,
+        sink::{Behaviour, Sink},
+    },
+    subjects::{Setup, Subject, Work},
+};
+
+/// Until memory is what it will be.
+const SETTLED: Duration = Duration::from_secs(2);
+/// Starts, of which the median counts: files come from the disk only once.
+const STARTS: usize = 5;
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Still {
+    pub(crate) subject: Subject,
+    pub(crate) idle_rss_mib: f64,
+    /// From the start of the process until its ports are open, `taskset` included.
+    pub(crate) listening_after_ms: f64,
+    /// Without symbols; none where there is no `strip`.
+    pub(crate) stripped_mib: Option<f64>,
+}
+
+pub(crate) async fn measure(subject: Subject) -> io::Result<Still> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compare");
+    let sink = Sink::start(Behaviour::Count, Transport::Grpc).await;
+    let setup = Setup {
+        work: Work::Enrich,
+        destination: sink.address(),
+        transport: Transport::Grpc,
+        gzip: false,
+        cores: Cores::First,
+        policies: None,
+    };
+    let mut starts = Vec::new();
+    let mut idle_rss_mib = f64::NAN;
+    for start in 0..STARTS {
+        let running = subject.start(&setup, &folder)?;
+        starts.push(running.listening_after);
+        if start == 0 {
+            sleep(SETTLED).await;
+            idle_rss_mib = running.process.rss_mib();
+        }
+        running.stop().await?;
+    }
+    starts.sort_unstable();
+    Ok(Still {
+        subject,
+        idle_rss_mib,
+        listening_after_ms: starts[STARTS / 2].as_secs_f64() * 1e3,
+        stripped_mib: stripped_mib(&subject.program(), &folder),
+    })
+}
+
+fn stripped_mib(program: &Path, folder: &Path) -> Option<f64> {
+    let stripped = folder.join("stripped");
+    let status = Command::new("strip")
+        .arg("-o")
+        .args([&stripped, program])
+        .status()
+        .ok()?;
+    let bytes = fs::metadata(&stripped).ok()?.len();
+    fs::remove_file(stripped).ok()?;
+    status
+        .success()
+        .then_some(bytes as f64 / f64::from(1 << 20))
+}
