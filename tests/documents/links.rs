@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::text;
 
-const DOCUMENTS: [&str; 4] = [
+const DOCUMENTS: [&str; 5] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
+    "docs/PERFORMANCE.md",
     "tests/corpus/README.md",
 ];
 
