@@ -5,7 +5,7 @@ use std::{io::Read, net::SocketAddr, time::Duration};
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::{
     Response,
     body::Incoming,
@@ -16,7 +16,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prost::Message;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::requests::{Supply, Transport};
+use super::{
+    pieces::Pieces,
+    requests::{Supply, Transport},
+};
 
 /// The time-out that OTLP exporters have by default: after it the client has given up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -36,8 +39,8 @@ pub(crate) enum Verdict {
 /// An open connection. Over HTTP/2 its clones share it.
 #[derive(Debug)]
 pub(crate) enum Connection {
-    Grpc(http2::SendRequest<Full<Bytes>>),
-    Http(http1::SendRequest<Full<Bytes>>),
+    Grpc(http2::SendRequest<Pieces>),
+    Http(http1::SendRequest<Pieces>),
 }
 
 /// What every request to one relay has in common.
@@ -87,8 +90,11 @@ impl Head {
         }
     }
 
-    fn request(&self, body: Bytes) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(body));
+    fn request(&self, body: Bytes) -> Request<Pieces> {
+        let mut request = Request::new(match self.transport {
+            Transport::Grpc => Pieces::frames(body),
+            Transport::Http => Pieces::whole(body),
+        });
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
@@ -151,7 +157,7 @@ impl Connection {
         Verdict::Refused
     }
 
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Verdict> {
+    async fn exchange(&mut self, request: Request<Pieces>) -> hyper::Result<Verdict> {
         match self {
             Self::Grpc(sender) => {
                 sender.ready().await?;
