@@ -207,21 +207,24 @@ fn what_is_held_is_paid_for() {
     // A scope whose spans are written anew, because one is not usable, among fields that nobody knows.
     let scope = [
         &[0x12, 0][..],
-        &nested(
+        &generate::nested(
             2,
             &generate::request("x", 0, 1).resource_spans[0].scope_spans[0].spans[0].encode_to_vec(),
         ),
         &[0x20, 0].repeat(1 << 17),
     ]
     .concat();
-    let around = nested(1, &nested(2, &scope));
+    let around = generate::nested(1, &generate::nested(2, &scope));
     // Resources without a span, each with another name than the one before.
     let names = [
-        nested(
+        generate::nested(
             1,
-            &nested(1, &nested(1, b"\x0a\x0cservice.name\x12\x03\x0a\x01a")),
+            &generate::nested(
+                1,
+                &generate::nested(1, b"\x0a\x0cservice.name\x12\x03\x0a\x01a"),
+            ),
         ),
-        nested(1, b""),
+        generate::nested(1, b""),
     ]
     .concat()
     .repeat(8_000);
@@ -245,18 +248,6 @@ fn what_is_held_is_paid_for() {
             check_memory(name, policies, edits, body, 2 * body.len());
         }
     }
-}
-
-fn nested(number: u32, message: &[u8]) -> Vec<u8> {
-    let mut field = Vec::new();
-    prost::encoding::encode_key(
-        number,
-        prost::encoding::WireType::LengthDelimited,
-        &mut field,
-    );
-    prost::encoding::encode_varint(message.len() as u64, &mut field);
-    field.extend(message);
-    field
 }
 
 /// Calls at the same time.

@@ -14,6 +14,7 @@ pub(crate) mod client; // one connection: a prepared body out, the verdict back
 pub(crate) mod fresh; // what is new in a request that is sent again: trace ids, a service
 pub(crate) mod load; // so many requests under way, or so many spans a second
 pub(crate) mod pieces; // a body in frames of the size that clients choose
+#[path = "../../tests/support/ports.rs"]
 pub(crate) mod ports; // loopback addresses that nobody else takes
 pub(crate) mod process; // programs pinned to cores, their CPU and memory
 pub(crate) mod requests; // what is sent, encoded beforehand

@@ -9,7 +9,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::parts::free_address;
+use crate::ports::free_address;
 
 #[derive(Debug)]
 pub(crate) struct Cut {

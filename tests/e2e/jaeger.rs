@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 
 use crate::{
     http::Http,
-    parts::{Process, eventually, free_address, installed},
+    parts::{Process, eventually, installed},
+    ports::free_address,
     sink::SpanId,
 };
 

@@ -20,8 +20,11 @@ mod jaeger;
 mod load;
 /// A real Milvus, and its Python clients.
 mod milvus;
-/// Processes, ports, folders and waiting.
+/// Processes, folders and waiting.
 mod parts;
+/// Addresses for programs that are about to start.
+#[path = "../support/ports.rs"]
+mod ports;
 /// The relay as a process, its ledger and its metrics.
 mod relay;
 /// A destination that remembers every span it was sent.

@@ -1,13 +1,11 @@
-//! Processes, ports, folders and waiting: what every part of a scenario is made of.
+//! Processes, folders and waiting: what every part of a scenario is made of.
 //!
 //! A process ends with its guard, by its id and its children's ids, so that a failed assertion leaves nothing behind.
 
 use std::{
     fs::{self, File},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -15,11 +13,6 @@ use tokio::time::{Instant, sleep};
 
 /// Between two looks at a condition. Short against everything that is waited for, long against a look.
 const POLL: Duration = Duration::from_millis(50);
-
-/// Below the range that the kernel takes for outgoing connections (from 32768), beside Milvus' fixed ports. A port of
-/// that range could be gone when a part starts again, and while its listener is away, a connection to it can even
-/// connect to itself.
-const PORTS: std::ops::Range<u16> = 22_000..32_000;
 
 /// A program that runs until it is told otherwise; its output goes to a file beside its data.
 #[derive(Debug)]
@@ -67,21 +60,6 @@ pub(crate) async fn settled<T: PartialEq>(
     })
     .await;
     last
-}
-
-/// A loopback address that nobody listens on and that no outgoing connection will take.
-pub(crate) fn free_address() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let spread = u16::try_from(std::process::id() % 97).expect("below 97") * 100;
-    for _ in 0..PORTS.len() {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(spread);
-        let port = PORTS.start + step % (PORTS.end - PORTS.start);
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
-    panic!("every port of {PORTS:?} is taken");
 }
 
 /// An empty folder for one scenario's configuration and logs; it stays after the run.

@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use crate::{
     http::Http,
-    parts::{Process, eventually, free_address},
+    parts::{Process, eventually},
+    ports::free_address,
 };
 
 /// What the configuration sets on every resource.

@@ -306,7 +306,7 @@ fn values_nested_a_million_deep_overflow_no_stack() {
     prost::encoding::encode_varint(attribute.len() as u64, &mut span);
     span.extend(attribute);
     let body = [
-        nested(1, &nested(2, &nested(2, &span))),
+        generate::nested(1, &generate::nested(2, &generate::nested(2, &span))),
         generate::request("milvus", 1, 1).encode_to_vec(),
     ]
     .concat();
@@ -321,16 +321,4 @@ fn values_nested_a_million_deep_overflow_no_stack() {
     assert_eq!((read.spans.len(), read.unusable.broken), (1, 1));
     let repaired = wire::repair(&[body.into()]);
     assert_eq!((repaired.spans, repaired.malformed), (1, 1));
-}
-
-fn nested(number: u32, message: &[u8]) -> Vec<u8> {
-    let mut field = Vec::new();
-    prost::encoding::encode_key(
-        number,
-        prost::encoding::WireType::LengthDelimited,
-        &mut field,
-    );
-    prost::encoding::encode_varint(message.len() as u64, &mut field);
-    field.extend(message);
-    field
 }

@@ -97,6 +97,19 @@ pub fn request(service: &str, first: u64, spans: u64) -> ExportTraceServiceReque
     }
 }
 
+/// The field of this number that holds `message`, encoded.
+pub fn nested(number: u32, message: &[u8]) -> Vec<u8> {
+    let mut field = Vec::new();
+    prost::encoding::encode_key(
+        number,
+        prost::encoding::WireType::LengthDelimited,
+        &mut field,
+    );
+    prost::encoding::encode_varint(message.len() as u64, &mut field);
+    field.extend(message);
+    field
+}
+
 /// Every span of a request with its resource, scope and schema URLs, in order: what two equal requests share, however their
 /// spans are grouped.
 pub fn flatten(
