@@ -12,7 +12,7 @@ use tonic_health::pb::{
 use super::{
     PATIENCE, REQUEST_BYTES_MAX, Setup, UnderTest,
     client::{GrpcClient, HttpClient, frame, grpc, grpc_request, http_traces},
-    sized, spans,
+    sized, spans, with_the_only_request_waiting,
 };
 use crate::{
     budget::Use,
@@ -224,21 +224,7 @@ async fn watches_have_a_maximum_and_keep_no_check_out() {
 
 #[tokio::test]
 async fn checks_are_answered_while_all_requests_wait() {
-    let mut setup = Setup {
-        queue_bytes_max: 1,
-        ..Setup::default()
-    };
-    setup.options.requests_max = 1;
-    let relay = setup.start().await;
-    assert_eq!(http_traces(relay.http, &[], &spans(1)).await.status, 200);
-    let mut client = GrpcClient::connect(relay.grpc).await;
-    let mut waiting = client.export(&[]).await;
-    waiting.send(frame(0, &spans(1)), true);
-    relay
-        .until("the request waits", |relay| {
-            relay.budget.used(Use::Bodies) > 0
-        })
-        .await;
+    let (relay, mut client, waiting) = with_the_only_request_waiting().await;
     let mut open = client.begin(grpc_request(CHECK_METHOD, &[])).await;
     open.send(Bytes::new(), false);
     client.ready().await;

@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 use super::{
     REQUEST_BYTES_MAX, Setup, UnderTest,
     client::{GrpcClient, HttpClient, frame, grpc, http_traces, post},
-    request, spans,
+    request, spans, with_the_only_request_waiting,
 };
 use crate::{budget::Use, metrics::Transport};
 
@@ -161,21 +161,7 @@ async fn a_client_that_goes_away_while_it_waits_counts_as_refused() {
 
 #[tokio::test]
 async fn beyond_requests_max_there_is_no_waiting() {
-    let mut setup = Setup {
-        queue_bytes_max: 1,
-        ..Setup::default()
-    };
-    setup.options.requests_max = 1;
-    let relay = setup.start().await;
-    assert_eq!(http_traces(relay.http, &[], &spans(1)).await.status, 200);
-    let mut client = GrpcClient::connect(relay.grpc).await;
-    let mut call = client.export(&[]).await;
-    call.send(frame(0, &spans(1)), true);
-    relay
-        .until("the request waits", |relay| {
-            relay.budget.used(Use::Bodies) > 0
-        })
-        .await;
+    let (relay, _client, waiting) = with_the_only_request_waiting().await;
 
     let start = Instant::now();
     assert_eq!(http_traces(relay.http, &[], &spans(1)).await.status, 503);
@@ -184,7 +170,7 @@ async fn beyond_requests_max_there_is_no_waiting() {
     assert_eq!(relay.totals().received, 1);
 
     relay.export();
-    assert_eq!(call.answer().await.code(), Code::Ok);
+    assert_eq!(waiting.answer().await.code(), Code::Ok);
     relay.finish().await;
 }
 

@@ -28,6 +28,7 @@ use prost::Message;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::client::{GrpcCall, GrpcClient, frame, http_traces};
 use super::{Options, Receivers};
 use crate::{
     budget::{Budget, Use},
@@ -135,6 +136,26 @@ impl Setup {
             serving,
         }
     }
+}
+
+/// A relay that takes one request at a time, and a client whose request waits because the queue is full.
+async fn with_the_only_request_waiting() -> (UnderTest, GrpcClient, GrpcCall) {
+    let mut setup = Setup {
+        queue_bytes_max: 1,
+        ..Setup::default()
+    };
+    setup.options.requests_max = 1;
+    let relay = setup.start().await;
+    assert_eq!(http_traces(relay.http, &[], &spans(1)).await.status, 200);
+    let mut client = GrpcClient::connect(relay.grpc).await;
+    let mut waiting = client.export(&[]).await;
+    waiting.send(frame(0, &spans(1)), true);
+    relay
+        .until("the request waits", |relay| {
+            relay.budget.used(Use::Bodies) > 0
+        })
+        .await;
+    (relay, client, waiting)
 }
 
 impl UnderTest {
