@@ -1,7 +1,8 @@
 //! The whole relay over sockets: its release binary pinned to one core, load and a counting sink on another.
 //!
 //! `cargo bench --bench end_to_end` prints one row a case: CPU per span of the relay's process, spans per second, the answers'
-//! p50 and p99, and the RSS high water. `-- --seconds 5 --spans 512 --connections 4 --in-flight 8 --rate 100000` changes it.
+//! p50 and p99, and the RSS high water. `-- --seconds 5 --spans 512 --connections 4 --in-flight 8 --rate 100000` changes it,
+//! `--case enrich` runs that one only; `--program A --program B --rounds 5` has two builds of the relay take turns.
 //! Machines are noisy: compare rows of one run.
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +15,12 @@
 #[path = "../rig/mod.rs"]
 mod rig;
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use rig::{
     fresh::Fresh,
@@ -28,6 +34,17 @@ use rig::{
 /// The relay's own: the load shall not be what limits it.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What is asked for.
+#[derive(Debug)]
+struct Arguments {
+    shape: Shape,
+    /// The one case to run.
+    case: Option<String>,
+    /// Builds of the relay, which take turns.
+    programs: Vec<PathBuf>,
+    rounds: u64,
+}
 
 /// What is offered.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +99,12 @@ const CASES: [Case; 4] = [
 ];
 
 fn main() {
-    let shape = arguments();
+    let Arguments {
+        shape,
+        case: wanted,
+        programs,
+        rounds,
+    } = arguments();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -91,19 +113,25 @@ fn main() {
     let bytes = SpanSize::Small.bytes(shape.spans);
     println!("{shape:?}, {bytes} bytes a span");
     println!(
-        "| case | CPU µs/span | accepted spans/s | delivered | p50 ms | p99 ms | RSS MiB | refused |"
+        "| program | case | CPU µs/span | accepted spans/s | delivered | p50 ms | p99 ms | RSS MiB | refused |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
-    for case in CASES {
-        runtime.block_on(run(case, shape));
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    for _ in 0..rounds {
+        for case in CASES {
+            if wanted.as_ref().is_none_or(|wanted| wanted == case.name) {
+                for program in &programs {
+                    runtime.block_on(run(program, case, shape));
+                }
+            }
+        }
     }
 }
 
-async fn run(case: Case, shape: Shape) {
+async fn run(program: &Path, case: Case, shape: Shape) {
     let sink = Sink::start(case.behaviour, Transport::Grpc).await;
     let grpc = free_address();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("end_to_end");
-    let relay = start(case, sink.address(), grpc, &folder);
+    let relay = start(program, case, sink.address(), grpc, &folder);
     let fresh = match case.name {
         TEN_PERCENT => Fresh::TraceIds,
         _ => Fresh::Nothing,
@@ -124,7 +152,8 @@ async fn run(case: Case, shape: Shape) {
     let used = relay.used() - before;
     let times = answers.times.quantiles();
     println!(
-        "| {} | {:.3} | {:.0} | {} | {:.2} | {:.2} | {:.0} | {} |",
+        "| {} | {} | {:.3} | {:.0} | {} | {:.2} | {:.2} | {:.0} | {} |",
+        program.file_name().unwrap_or_default().display(),
         case.name,
         used.cpu.as_secs_f64() * 1e6 / (answers.accepted.max(1)) as f64,
         answers.accepted as f64 / elapsed,
@@ -139,6 +168,7 @@ async fn run(case: Case, shape: Shape) {
 
 /// Starts the relay on its core with the case's configuration.
 fn start(
+    program: &Path,
     case: Case,
     sink: std::net::SocketAddr,
     grpc: std::net::SocketAddr,
@@ -160,7 +190,7 @@ fn start(
         case.configuration
     );
     fs::write(&file, configuration).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_otlp-relay"));
+    let mut command = Command::new(program);
     command.args(["run", "--config"]).arg(file);
     let mut relay = Process::start(Cores::First, &command, folder)
         .expect("taskset, of util-linux, pins the relay to a core");
@@ -168,13 +198,18 @@ fn start(
     relay
 }
 
-fn arguments() -> Shape {
-    let mut shape = Shape {
-        seconds: 5,
-        spans: 512,
-        connections: 4,
-        in_flight: 8,
-        rate: None,
+fn arguments() -> Arguments {
+    let mut given = Arguments {
+        shape: Shape {
+            seconds: 5,
+            spans: 512,
+            connections: 4,
+            in_flight: 8,
+            rate: None,
+        },
+        case: None,
+        programs: Vec::new(),
+        rounds: 1,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
@@ -182,21 +217,32 @@ fn arguments() -> Shape {
         if name == "--bench" {
             continue;
         }
-        let value: u64 = arguments
+        let value = arguments
             .next()
-            .and_then(|value| value.parse().ok())
-            .unwrap_or_else(|| panic!("{name} takes a number"));
-        let small = usize::try_from(value).unwrap();
+            .unwrap_or_else(|| panic!("{name} takes a value"));
+        let number = || -> u64 {
+            let number = value.parse();
+            number.unwrap_or_else(|_| panic!("{name} takes a number"))
+        };
+        let shape = &mut given.shape;
         match name.as_str() {
-            "--seconds" => shape.seconds = value,
-            "--spans" => shape.spans = value,
-            "--connections" => shape.connections = small,
-            "--in-flight" => shape.in_flight = small,
-            "--rate" => shape.rate = Some(value),
+            "--seconds" => shape.seconds = number(),
+            "--spans" => shape.spans = number(),
+            "--connections" => shape.connections = usize::try_from(number()).unwrap(),
+            "--in-flight" => shape.in_flight = usize::try_from(number()).unwrap(),
+            "--rate" => shape.rate = Some(number()),
+            "--rounds" => given.rounds = number(),
+            "--case" => given.case = Some(value),
+            "--program" => given.programs.push(value.into()),
             _ => panic!(
-                "{name} is not known: --seconds, --spans, --connections, --in-flight, --rate"
+                "{name} is not known: --seconds, --spans, --connections, --in-flight, --rate, --rounds, --case, \
+                 --program"
             ),
         }
     }
-    shape
+    if given.programs.is_empty() {
+        let built = env!("CARGO_BIN_EXE_otlp-relay");
+        given.programs.push(built.into());
+    }
+    given
 }
