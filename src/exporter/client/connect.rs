@@ -19,6 +19,7 @@ use tokio_util::{
 
 use super::{
     frame::Chunks,
+    gather::Gathering,
     resolver::{Resolver, Shuffled},
     tls::{self, InvalidTls},
 };
@@ -53,7 +54,7 @@ pub(super) struct Connector {
 
 /// One generation of connections: with HTTP/2 a single one, with HTTP/1.1 as many as there are requests under way.
 pub(super) struct Connection {
-    http: HttpClient<HttpsConnector<HttpConnector<Shuffled>>, Chunks>,
+    http: HttpClient<Gathering<HttpsConnector<HttpConnector<Shuffled>>>, Chunks>,
     _stop: DropGuard,
 }
 
@@ -98,7 +99,7 @@ impl Connector {
             .pool_max_idle_per_host(self.idle_max)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .build(self.tls(self.tcp()));
+            .build(Gathering(self.tls(self.tcp())));
         Connection {
             http,
             _stop: stop.drop_guard(),

@@ -7,6 +7,7 @@
 mod answer;
 mod connect;
 mod frame;
+mod gather;
 mod resolver;
 mod tls;
 
