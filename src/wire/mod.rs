@@ -18,7 +18,7 @@ mod join;
 pub mod prepend;
 pub mod repair;
 pub mod scan;
-mod schema;
+pub mod schema;
 pub mod split;
 pub mod views;
 

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::{
-    fields::{Field, Fields, WireType, field_at},
+    fields::{Field, Fields, field_at},
     prepend::Prepend,
     schema::{Kind, Message},
     split::whole,
@@ -149,15 +149,13 @@ fn is_sound(kind: Message, message: &[u8], depth: u8) -> bool {
 }
 
 fn is_sound_field(kind: Message, field: &Field<'_>, depth: u8) -> bool {
-    match kind.field(field.number) {
-        Kind::Unknown => true,
-        Kind::Number(wire_type) => field.wire_type == wire_type,
-        Kind::String | Kind::Bytes => field.wire_type == WireType::Len,
-        Kind::Message(nested) => {
-            field.wire_type == WireType::Len
-                && is_sound(nested, field.value, depth.saturating_add(1))
+    let held = kind.field(field.number);
+    held.wire_type()
+        .is_none_or(|wire_type| field.wire_type == wire_type)
+        && match held {
+            Kind::Message(nested) => is_sound(nested, field.value, depth.saturating_add(1)),
+            _ => true,
         }
-    }
 }
 
 /// The fields of a checked message, last one first. A stranger decides how many there are: only their places are noted, four
