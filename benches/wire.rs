@@ -1,4 +1,4 @@
-//! The scan, the split and the repair: nanoseconds per request, on recorded requests and generated ones.
+//! The scan, the split, the repair and the JSON reader: nanoseconds per request, on recorded requests and generated ones.
 #![allow(
     clippy::unwrap_used,
     missing_docs,
@@ -12,7 +12,10 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use otlp_relay::wire::{self, Checks, Wanted};
+use otlp_relay::{
+    json,
+    wire::{self, Checks, Wanted},
+};
 use prost::Message;
 use support::{corpus, generate};
 
@@ -59,5 +62,20 @@ fn bench(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, bench);
+fn bench_json(criterion: &mut Criterion) {
+    for recorded in corpus::recorded_json() {
+        let text = String::from_utf8(recorded.body).unwrap();
+        let mut group = criterion.benchmark_group(recorded.file);
+        group.throughput(Throughput::Elements(recorded.spans));
+        group.bench_function("read", |bencher| {
+            bencher.iter(|| {
+                let room = Vec::with_capacity(json::bytes_max(text.len()));
+                json::transcode(black_box(&text), room).unwrap()
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, bench, bench_json);
 criterion_main!(benches);

@@ -12,6 +12,7 @@ pub mod document;
 pub mod metrics;
 pub mod wire;
 
+pub mod json;
 pub mod request;
 
 pub mod matching;

@@ -224,11 +224,11 @@ impl Receipt {
         let reasons = [
             (
                 unusable.ids,
-                "with a trace id that is not 16 bytes or a span id that is not 8 bytes, or only zeros",
+                "with a trace id that is not 16 bytes or a span id that is not 8 bytes, or only zeros (in JSON: 32 and 16 hexadecimal digits)",
             ),
             (
                 unusable.broken,
-                "with broken protobuf fields in the span, its resource or its scope",
+                "with broken fields in the span, its resource or its scope",
             ),
             (
                 unusable.too_large,

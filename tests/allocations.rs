@@ -19,6 +19,7 @@ use std::{
 use bytes::Bytes;
 use otlp_relay::{
     budget::{Budget, Use},
+    json,
     processor::Snapshot,
     request::{Counted, Request},
     wire::Checks,
@@ -26,6 +27,7 @@ use otlp_relay::{
 use prost::Message;
 use support::{
     client::{GrpcClient, frame, grpc},
+    corpus,
     fake_backend::{Answer, FakeBackend},
     generate,
     relay_under_test::Setup,
@@ -308,6 +310,19 @@ async fn a_call_that_waits_does_not_keep_its_head() {
         held_for_a_waiting_call(200).await,
     );
     assert!(large < small + 4_000, "{small} and {large} bytes");
+}
+
+/// The text and the buffer that its reader is given are all there is.
+#[test]
+fn reading_json_allocates_nothing() {
+    for recorded in corpus::recorded_json() {
+        let text = String::from_utf8(recorded.body).unwrap();
+        let room = Vec::with_capacity(json::bytes_max(text.len()));
+        let before = ALLOCATIONS.with(Cell::get);
+        let transcoded = json::transcode(&text, room).unwrap();
+        assert_eq!(ALLOCATIONS.with(Cell::get), before, "{}", recorded.file);
+        assert!(!transcoded.message.is_empty());
+    }
 }
 
 #[test]

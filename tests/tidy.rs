@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["otlp"],
     &["budget", "document"],
     &["metrics", "wire"],
-    &["request"],
+    &["json", "request"],
     &["matching"],
     &["enrichment", "sampling"],
     &["processor"],

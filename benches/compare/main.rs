@@ -16,7 +16,7 @@
 mod rig;
 
 #[path = "../../tests/support/corpus.rs"]
-#[allow(unreachable_pub, reason = "shared with the tests")]
+#[allow(unreachable_pub, dead_code, reason = "shared with the tests")]
 mod corpus;
 
 mod calm;

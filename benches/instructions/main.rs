@@ -21,6 +21,7 @@ use bytes::Bytes;
 use gungraun::{library_benchmark, library_benchmark_group, main};
 use otlp_relay::{
     budget::{Budget, Use},
+    json::{self, Transcoded},
     processor::{Processed, Snapshot},
     request::{Counted, Request},
     wire::{self, Checks, Index, Pieces},
@@ -77,6 +78,23 @@ fn hostile() -> Bytes {
     body.into()
 }
 
+/// A request of 512 spans as Node sends it in JSON.
+fn node() -> String {
+    let recorded = corpus::recorded_json().into_iter();
+    recorded
+        .filter(|recorded| recorded.file == "node-json-big-0632.json")
+        .map(|recorded| String::from_utf8(recorded.body).unwrap())
+        .next()
+        .unwrap()
+}
+
+/// Half a megabyte of JSON that a stranger made to cost as much as it can: keys that nobody knows, and nothing but escapes.
+fn hostile_json() -> String {
+    let member = r#""ab":[{"\\\\\\":-1e5}],"#.repeat(14_000);
+    let name = r"é".repeat(1_000);
+    format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{{member}"name":"{name}"}}]}}]}}]}}"#)
+}
+
 fn admitted(body: Bytes, snapshot: &Snapshot) -> Request {
     let budget = Budget::new(1 << 30, 1 << 20);
     let permit = budget.try_claim(body.len(), Use::Bodies).unwrap();
@@ -111,6 +129,15 @@ fn to_enrich(body: Bytes) -> (Request, Snapshot) {
 
 fn to_admit(body: Bytes) -> (Bytes, Snapshot) {
     (body, settings::snapshot(RULES, EDITS))
+}
+
+#[library_benchmark]
+#[bench::node(node())]
+#[bench::hostile(hostile_json())]
+fn read_json(text: String) -> (String, Transcoded) {
+    let room = Vec::with_capacity(json::bytes_max(text.len()));
+    let transcoded = json::transcode(black_box(&text), room).unwrap();
+    (text, transcoded)
 }
 
 #[library_benchmark]
@@ -165,7 +192,7 @@ fn admit_to_payload((body, snapshot): (Bytes, Snapshot)) -> (Processed, Request,
 
 library_benchmark_group!(
     name = hot_path;
-    benchmarks = scan, sample, enrich, split, admit_to_payload
+    benchmarks = read_json, scan, sample, enrich, split, admit_to_payload
 );
 
 main!(library_benchmark_groups = hot_path);

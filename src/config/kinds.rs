@@ -44,7 +44,6 @@ pub(super) fn read(
         Kind::Headers => pairs(section, name, node, true),
         Kind::HeaderFiles => pairs(section, name, node, false),
         Kind::Edits => Some(Setting::Edits(node.clone())),
-        Kind::Later => None,
     }
 }
 

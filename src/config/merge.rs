@@ -197,9 +197,7 @@ pub(super) fn mapping(entries: Vec<Entry>, place: &Place) -> Node {
 fn defaults(destinations: &BTreeSet<String>) -> Node {
     let mut root = mapping(Vec::new(), &Place::built_in());
     for key in schema::keys() {
-        let (Preset::Value(written), false) =
-            (key.default, matches!(key.kind, schema::Kind::Later))
-        else {
+        let Preset::Value(written) = key.default else {
             continue;
         };
         let mut node = parse("", written, &mut Findings::default()).expect("defaults are readable");

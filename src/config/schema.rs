@@ -69,8 +69,6 @@ pub enum Kind {
     HeaderFiles,
     /// The list of edits, read by `enrichment`.
     Edits,
-    /// Nothing yet: the capability comes later, and using the key is a mistake.
-    Later,
 }
 
 const KIB: u64 = 1 << 10;
@@ -94,7 +92,7 @@ pub fn keys() -> &'static [Key] {
 const KEYS: &[Key] = &[
     key("receivers.grpc.listen", Kind::ListenOrOff, "4317", "Where OTLP/gRPC is expected; HTTP is understood there too. `off` disables."),
     key("receivers.http.listen", Kind::ListenOrOff, "4318", "Where OTLP/HTTP is expected; gRPC is understood there too. `off` disables."),
-    key("receivers.http.cors_allowed_origins", Kind::Later, "[]", "Origins of web pages that may send spans."),
+    key("receivers.http.cors_allowed_origins", Kind::Texts, "[]", "Origins of web pages that may send spans, such as `https://shop.example`, or `*` for all; never with credentials."),
     key("receivers.request_bytes_max", Kind::Size(KIB, REQUEST_BYTES_MAX), "16MiB", "The bytes of one request at most, on the wire and after decompression."),
     key("receivers.connections_max", Kind::Integer(1, 100_000), "1024", "Open connections at most."),
     key("receivers.streams_max", Kind::Integer(1, 10_000), "128", "Concurrent requests on one HTTP/2 connection at most."),
@@ -259,7 +257,6 @@ impl Kind {
             Self::Headers => "a mapping of names to values".to_owned(),
             Self::HeaderFiles => "a mapping of names to paths of files".to_owned(),
             Self::Edits => "a list of edits".to_owned(),
-            Self::Later => "nothing yet".to_owned(),
         }
     }
 }

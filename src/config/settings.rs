@@ -12,7 +12,7 @@ use crate::{
 use super::{
     kinds,
     listen::ListenHost,
-    schema::{self, Child, DESTINATION, Key, Kind, Preset},
+    schema::{self, Child, DESTINATION, Key, Preset},
 };
 
 /// Destinations at most: each has a queue, workers and metrics of its own; chosen by eye.
@@ -249,9 +249,6 @@ impl Reading<'_> {
     }
 
     fn key(&mut self, section: &mut Section<'_, '_>, name: &'static str, key: &'static Key) {
-        if matches!(key.kind, Kind::Later) {
-            return section.later(name);
-        }
         let path = section.path(name);
         let place = section.place(name);
         let node = section.node(name);

@@ -24,7 +24,11 @@ use serde_json::json;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::{frame, health::HealthBody};
+use super::{
+    decompress::{GRPC_ENCODINGS, HTTP_ENCODINGS},
+    frame,
+    health::HealthBody,
+};
 use crate::{
     metrics::Transport,
     otlp,
@@ -37,9 +41,6 @@ use crate::{
 const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(5);
 
-/// What is understood in `content-encoding` and in `grpc-encoding`; `identity` goes without saying in HTTP.
-const HTTP_ENCODINGS: HeaderValue = HeaderValue::from_static("gzip");
-const GRPC_ENCODINGS: HeaderValue = HeaderValue::from_static("identity,gzip");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// An empty message in its frame: the usual answer.
@@ -81,11 +82,11 @@ impl Dialect {
 
     /// The answer to a request that was taken.
     pub(super) fn accepted(self, receipt: Receipt) -> Response<AnswerBody> {
-        let message = partial_success(receipt);
+        let response = response_to(receipt);
         match self {
-            Self::Grpc => grpc_message(&message),
-            Self::Protobuf => http_message(message, otlp::PROTOBUF),
-            Self::Json => unreachable!("a request in JSON is refused by its content type"),
+            Self::Grpc => grpc_message(&response.encode_to_vec()),
+            Self::Protobuf => http_message(response.encode_to_vec().into(), otlp::PROTOBUF),
+            Self::Json => http_message(json_response(&response), otlp::JSON),
         }
     }
 
@@ -115,10 +116,13 @@ impl Dialect {
     fn advise(self, reason: Reason, delay: Option<Duration>, headers: &mut HeaderMap) {
         match (self, reason) {
             (Self::Grpc, Reason::UnknownEncoding) => {
-                headers.insert(GRPC_ACCEPT_ENCODING, GRPC_ENCODINGS);
+                headers.insert(
+                    GRPC_ACCEPT_ENCODING,
+                    HeaderValue::from_static(GRPC_ENCODINGS),
+                );
             }
             (Self::Protobuf | Self::Json, Reason::UnknownEncoding) => {
-                headers.insert(ACCEPT_ENCODING, HTTP_ENCODINGS);
+                headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(HTTP_ENCODINGS));
             }
             (Self::Protobuf | Self::Json, Reason::WrongMethod) => {
                 headers.insert(ALLOW, HeaderValue::from_static("POST"));
@@ -155,24 +159,34 @@ fn details(refusal: &Refusal, delay: Option<Duration>) -> ErrorDetails {
     }
 }
 
-/// The encoded `ExportTraceServiceResponse`; empty when there is nothing to tell.
-fn partial_success(receipt: Receipt) -> Bytes {
-    if receipt.rejected_spans == 0 && receipt.message.is_empty() {
-        return Bytes::new();
-    }
-    let mut error_message = receipt.message;
+/// With `partial_success` where there is something to tell, and nowhere else (OTLP, "Full Success").
+fn response_to(receipt: Receipt) -> ExportTraceServiceResponse {
+    let Receipt {
+        rejected_spans,
+        message: mut error_message,
+    } = receipt;
     error_message.truncate(error_message.floor_char_boundary(MESSAGE_BYTES_MAX));
-    let partial_success = ExportTracePartialSuccess {
-        rejected_spans: receipt.rejected_spans.try_into().unwrap_or(i64::MAX),
+    let tells = rejected_spans > 0 || !error_message.is_empty();
+    let partial_success = tells.then(|| ExportTracePartialSuccess {
+        rejected_spans: rejected_spans.try_into().unwrap_or(i64::MAX),
         error_message,
-    };
-    let response = ExportTraceServiceResponse {
-        partial_success: Some(partial_success),
-    };
-    response.encode_to_vec().into()
+    });
+    ExportTraceServiceResponse { partial_success }
 }
 
-fn grpc_message(message: &Bytes) -> Response<AnswerBody> {
+/// The response in proto3's JSON, where 64-bit integers are strings.
+fn json_response(response: &ExportTraceServiceResponse) -> Bytes {
+    let document = match &response.partial_success {
+        None => json!({}),
+        Some(told) => json!({ "partialSuccess": {
+            "rejectedSpans": told.rejected_spans.to_string(),
+            "errorMessage": told.error_message,
+        } }),
+    };
+    document.to_string().into()
+}
+
+fn grpc_message(message: &[u8]) -> Response<AnswerBody> {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
     let body = AnswerBody::Whole {
@@ -182,7 +196,7 @@ fn grpc_message(message: &Bytes) -> Response<AnswerBody> {
     with_type(StatusCode::OK, body, otlp::GRPC)
 }
 
-fn framed(message: &Bytes) -> Bytes {
+fn framed(message: &[u8]) -> Bytes {
     if message.is_empty() {
         return EMPTY_MESSAGE;
     }
@@ -386,5 +400,20 @@ mod tests {
             (told.rejected_spans, &*told.error_message),
             (0, "a warning")
         );
+    }
+
+    #[tokio::test]
+    async fn json_is_answered_in_json() {
+        let all_is_well = Dialect::Json.accepted(Receipt::default());
+        assert_eq!(all_is_well.headers()[CONTENT_TYPE], otlp::JSON);
+        assert_eq!(body(all_is_well).await, "{}");
+        let some_were_not = Receipt {
+            rejected_spans: 3,
+            message: "said \"so\"".into(),
+        };
+        let told = body(Dialect::Json.accepted(some_were_not)).await;
+        let told: serde_json::Value = serde_json::from_slice(&told).unwrap();
+        let expected = json!({ "rejectedSpans": "3", "errorMessage": "said \"so\"" });
+        assert_eq!(told["partialSuccess"], expected);
     }
 }

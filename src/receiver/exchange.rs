@@ -22,14 +22,17 @@ use super::{
     activity::Activity,
     answer::{AnswerBody, Dialect},
     arriving::Arriving,
+    cors,
+    decompress::Compression,
     grpc,
     health::{Asked, HealthBody, WATCHES_MAX},
     http as otlp_http,
-    intake::{Compression, Whole},
+    intake::Whole,
     refusals::{Agent, Client},
     room::{Room, shutting_down},
     route::{Route, route},
     sending::{Held, Sending},
+    transcoding::transcoded,
     unwind::catch_unwinding,
 };
 use crate::{
@@ -74,9 +77,27 @@ impl hyper::service::Service<Request<Incoming>> for Exchange {
 
 impl Exchange {
     async fn answer(&self, request: Request<Incoming>, holding: Held) -> Response<Sending> {
+        let (head, body) = request.into_parts();
+        let origin = cors::allowed(
+            &head.headers,
+            &self.shared.options.load().cors_allowed_origins,
+        );
+        let mut response = self.route(head, body, holding, origin.is_some()).await;
+        if let Some(origin) = origin {
+            cors::expose(response.headers_mut(), origin);
+        }
+        response
+    }
+
+    async fn route(
+        &self,
+        head: Parts,
+        body: Incoming,
+        holding: Held,
+        page_may_send: bool,
+    ) -> Response<Sending> {
         let since = Instant::now();
         let shared = &*self.shared;
-        let (head, body) = request.into_parts();
         let (dialect, route) = route(&head);
         let client = Client {
             peer: self.peer.address,
@@ -93,6 +114,10 @@ impl Exchange {
         };
         match route {
             Err(refusal) => unanswered.refuse(&refusal),
+            Ok(Route::Preflight) if page_may_send => {
+                unanswered.answer(cors::preflight(&head.headers))
+            }
+            Ok(Route::Preflight) => unanswered.refuse(&cors::not_allowed(&head.headers)),
             Ok(Route::Health(asked)) => {
                 drop(head);
                 self.answer_health(unanswered, asked, body).await
@@ -142,11 +167,22 @@ impl Exchange {
             transport: dialect.transport(),
             peer: self.peer.address,
         };
+        let (whole, mistake) = match dialect {
+            Dialect::Json => {
+                let from_json = transcoded(whole, &room).await?;
+                (from_json.whole, from_json.mistake)
+            }
+            Dialect::Grpc | Dialect::Protobuf => (whole, None),
+        };
         let Whole { bytes, permit } = whole;
         let taking = shared.pipeline.take(bytes, permit, origin, room.deadline);
-        room.wait(taking)
-            .await?
-            .map_err(|refusal| room.told(refusal))
+        let taken = room.wait(taking).await?;
+        let mut receipt = taken.map_err(|refusal| room.told(refusal))?;
+        if let Some(mistake) = mistake {
+            let first = format!("; the first that could not be read: {mistake}");
+            receipt.message.push_str(&first);
+        }
+        Ok(receipt)
     }
 
     fn room(

@@ -6,8 +6,9 @@ use http::HeaderMap;
 
 use super::{
     arriving::Arriving,
+    decompress::{Compression, GRPC_ENCODINGS},
     frame::{FrameReader, Part, Prefix},
-    intake::{Compression, Intake, Whole},
+    intake::{Intake, Whole},
     room::Room,
 };
 use crate::request::{Reason, Refusal};
@@ -82,14 +83,13 @@ pub(super) fn compression(headers: &HeaderMap) -> Result<Compression, Refusal> {
     let Some(value) = headers.get(ENCODING) else {
         return Ok(Compression::Identity);
     };
-    match value.as_bytes() {
-        b"identity" => Ok(Compression::Identity),
-        b"gzip" => Ok(Compression::Gzip),
-        _ => Err(Refusal::new(
+    let found = value.to_str().ok().and_then(Compression::named);
+    found.ok_or_else(|| {
+        Refusal::new(
             Reason::UnknownEncoding,
-            "this grpc-encoding is not understood; identity and gzip are",
-        )),
-    }
+            format!("this grpc-encoding is not understood; {GRPC_ENCODINGS} are"),
+        )
+    })
 }
 
 /// A message may be uncompressed although the call names a compression, but not the other way round (gRPC,
@@ -97,11 +97,11 @@ pub(super) fn compression(headers: &HeaderMap) -> Result<Compression, Refusal> {
 fn compression_of(prefix: Prefix, encoding: Compression) -> Result<Compression, Refusal> {
     match (prefix.compressed, encoding) {
         (false, _) => Ok(Compression::Identity),
-        (true, Compression::Gzip) => Ok(Compression::Gzip),
         (true, Compression::Identity) => Err(Refusal::new(
             Reason::BrokenFrame,
             "the message is flagged as compressed, and grpc-encoding names no compression",
         )),
+        (true, named) => Ok(named),
     }
 }
 

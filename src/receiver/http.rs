@@ -1,13 +1,11 @@
 //! OTLP/HTTP: what the headers say of a body, and the body.
 
-use http::{
-    HeaderMap,
-    header::{CONTENT_ENCODING, HeaderValue},
-};
+use http::{HeaderMap, header::CONTENT_ENCODING};
 
 use super::{
     arriving::Arriving,
-    intake::{Compression, Intake, Whole},
+    decompress::{Compression, HTTP_ENCODINGS},
+    intake::{Intake, Whole},
     room::Room,
 };
 use crate::request::{Reason, Refusal};
@@ -43,20 +41,27 @@ fn announced(body: &Arriving<'_>, room: &Room) -> Result<Option<usize>, Refusal>
 
 /// How a body is compressed. `x-gzip` is an old name of gzip (RFC 9110, 8.4.1.3).
 pub(super) fn compression(headers: &HeaderMap) -> Result<Compression, Refusal> {
-    let named = headers.get_all(CONTENT_ENCODING).iter();
-    let mut named = named.map(HeaderValue::as_bytes).map(<[u8]>::trim_ascii);
-    let is = |found: &[u8], name: &str| found.eq_ignore_ascii_case(name.as_bytes());
-    match (named.next(), named.next()) {
-        (None, _) => Ok(Compression::Identity),
-        (Some(found), None) if found.is_empty() || is(found, "identity") => {
-            Ok(Compression::Identity)
-        }
-        (Some(found), None) if is(found, "gzip") || is(found, "x-gzip") => Ok(Compression::Gzip),
-        _ => Err(Refusal::new(
+    let mut named = headers.get_all(CONTENT_ENCODING).iter();
+    let found =
+        match (named.next(), named.next()) {
+            (None, _) => Some(Compression::Identity),
+            (Some(value), None) => value.to_str().ok().and_then(|name| {
+                match name.trim().to_ascii_lowercase().as_str() {
+                    "" => Some(Compression::Identity),
+                    "x-gzip" => Some(Compression::Gzip),
+                    name => Compression::named(name),
+                }
+            }),
+            _ => None,
+        };
+    found.ok_or_else(|| {
+        Refusal::new(
             Reason::UnknownEncoding,
-            "this content encoding is not understood; gzip is, once, and none",
-        )),
-    }
+            format!(
+                "this content encoding is not understood; one of {HTTP_ENCODINGS} is, and none"
+            ),
+        )
+    })
 }
 
 #[cfg(test)]
@@ -65,13 +70,15 @@ mod tests {
 
     #[test]
     fn encodings_have_names() {
-        let cases: [(&[&str], Result<Compression, Reason>); 9] = [
+        let cases: [(&[&str], Result<Compression, Reason>); 11] = [
             (&[], Ok(Compression::Identity)),
             (&[""], Ok(Compression::Identity)),
             (&["identity"], Ok(Compression::Identity)),
             (&["gzip"], Ok(Compression::Gzip)),
             (&[" GZip "], Ok(Compression::Gzip)),
             (&["x-gzip"], Ok(Compression::Gzip)),
+            (&["Deflate"], Ok(Compression::Deflate)),
+            (&["zstd"], Ok(Compression::Zstd)),
             (&["br"], Err(Reason::UnknownEncoding)),
             (&["gzip, gzip"], Err(Reason::UnknownEncoding)),
             (&["gzip", "identity"], Err(Reason::UnknownEncoding)),

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use super::{
-    gunzip::{Corrupt, Gunzip, Progress, STATE_BYTES},
+    decompress::{Compression, Corrupt, Decompressor, Progress},
     room::Room,
 };
 use crate::{
@@ -20,18 +20,9 @@ const FIRST_CLAIM_MAX: usize = 1024 * 1024;
 /// What is claimed when no length was announced, in bytes: chunked requests of SDKs are smaller.
 const UNANNOUNCED_CLAIM: usize = 64 * 1024;
 
-/// gzip makes Milvus' requests five to twelve times smaller, so the first claim for a compressed body is this many times its
+/// Compression makes Milvus' requests five to twelve times smaller, so the first claim for a compressed body is this many times its
 /// length: growing copies the body, and into pages that nobody has touched.
-const GZIP_RATIO: usize = 10;
-
-/// How a body is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
-    /// Not at all.
-    Identity,
-    /// gzip.
-    Gzip,
-}
+const COMPRESSION_RATIO: usize = 10;
 
 /// A body that arrives.
 #[derive(Debug)]
@@ -39,7 +30,8 @@ pub(super) struct Intake<'a> {
     room: &'a Room,
     permit: Permit,
     bytes: Vec<u8>,
-    coding: Coding,
+    /// None where it comes as it is.
+    decompressor: Option<Box<Decompressor>>,
     /// The buffer never needs more than this.
     capacity_max: usize,
     /// Bytes as sent.
@@ -53,12 +45,6 @@ pub(super) struct Whole {
     pub(super) permit: Permit,
 }
 
-#[derive(Debug)]
-enum Coding {
-    Identity,
-    Gzip(Box<Gunzip>),
-}
-
 impl<'a> Intake<'a> {
     /// Makes room for the beginning of a body of which `announced` bytes are said to come.
     pub(super) async fn open(
@@ -68,26 +54,23 @@ impl<'a> Intake<'a> {
     ) -> Result<Self, Refusal> {
         let request_bytes_max = room.request_bytes_max;
         let likely = announced.unwrap_or(UNANNOUNCED_CLAIM);
-        let (expected, state, capacity_max) = match compression {
-            Compression::Identity => (likely, 0, announced.unwrap_or(request_bytes_max)),
+        let decompressor = Decompressor::of(compression).map(Box::new);
+        let (expected, state, capacity_max) = match &decompressor {
+            None => (likely, 0, announced.unwrap_or(request_bytes_max)),
             // One byte over the limit tells a body that is too large from one that has just the size.
-            Compression::Gzip => (
-                likely.saturating_mul(GZIP_RATIO),
-                STATE_BYTES,
+            Some(decompressor) => (
+                likely.saturating_mul(COMPRESSION_RATIO),
+                decompressor.state_bytes(),
                 request_bytes_max.saturating_add(1),
             ),
         };
         let first = expected.min(FIRST_CLAIM_MAX).min(request_bytes_max);
         let permit = room.claim(first + state).await?;
-        let coding = match compression {
-            Compression::Identity => Coding::Identity,
-            Compression::Gzip => Coding::Gzip(Box::new(Gunzip::new())),
-        };
         Ok(Self {
             room,
             permit,
             bytes: Vec::with_capacity(first),
-            coding,
+            decompressor,
             capacity_max,
             arrived: 0,
         })
@@ -99,14 +82,12 @@ impl<'a> Intake<'a> {
         if self.arrived > self.room.request_bytes_max {
             return Err(self.room.too_large("as sent"));
         }
-        match &self.coding {
-            Coding::Identity => {
-                self.reserve(self.arrived).await?;
-                self.bytes.extend_from_slice(chunk);
-                Ok(())
-            }
-            Coding::Gzip(_) => self.inflate(chunk).await,
+        if self.decompressor.is_some() {
+            return self.decompress(chunk).await;
         }
+        self.reserve(self.arrived).await?;
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
     }
 
     /// The body has ended.
@@ -114,11 +95,11 @@ impl<'a> Intake<'a> {
         let Self {
             mut permit,
             mut bytes,
-            coding,
+            decompressor,
             ..
         } = self;
-        if let Coding::Gzip(gunzip) = coding {
-            gunzip.finish().map_err(corrupt)?;
+        if let Some(decompressor) = decompressor {
+            decompressor.finish().map_err(corrupt)?;
         }
         // What was reserved in vain is not worth a copy, unless it would be pinned for as long as the request is queued.
         if bytes.len() < bytes.capacity() / 2 {
@@ -131,22 +112,21 @@ impl<'a> Intake<'a> {
         })
     }
 
-    async fn inflate(&mut self, mut chunk: &[u8]) -> Result<(), Refusal> {
-        loop {
-            let Coding::Gzip(gunzip) = &mut self.coding else {
-                unreachable!("only compressed bodies are inflated")
-            };
-            let progress = gunzip
-                .inflate(&mut chunk, &mut self.bytes)
+    async fn decompress(&mut self, mut chunk: &[u8]) -> Result<(), Refusal> {
+        while let Some(decompressor) = &mut self.decompressor {
+            let progress = decompressor
+                .run(&mut chunk, &mut self.bytes)
                 .map_err(corrupt)?;
             if self.bytes.len() > self.room.request_bytes_max {
                 return Err(self.room.too_large("after decompression"));
             }
             match progress {
-                Progress::InputUsed => return Ok(()),
+                Progress::InputUsed => break,
                 Progress::RoomNeeded => self.reserve(self.bytes.len() + 1).await?,
+                Progress::WindowNeeded(bytes) => self.room.grow(&mut self.permit, bytes).await?,
             }
         }
+        Ok(())
     }
 
     /// Makes the buffer hold `needed` bytes in all, and doubles it where it has to grow, as far as it may need.
@@ -266,7 +246,8 @@ mod tests {
             let held = take(&bomb, Some(bomb.len()), Compression::Gzip).await;
             assert_eq!(held.is_ok(), taken, "{bytes}");
             if let Ok((held_max, _)) = held {
-                assert!(held_max <= MAX + 1 + STATE_BYTES, "{held_max}");
+                let state_bytes = Decompressor::of(Compression::Gzip).unwrap().state_bytes();
+                assert!(held_max <= MAX + 1 + state_bytes, "{held_max}");
             }
         }
     }

@@ -10,10 +10,11 @@ mod activity;
 mod answer;
 mod arriving;
 mod connection;
+mod cors;
+mod decompress;
 mod exchange;
 mod frame;
 mod grpc;
-mod gunzip;
 mod health;
 mod http;
 mod intake;
@@ -27,6 +28,7 @@ mod sniff;
 mod stopping;
 #[cfg(test)]
 mod tests;
+mod transcoding;
 mod unwind;
 mod windows;
 

@@ -9,6 +9,8 @@ pub struct Options {
     pub grpc_listen: Option<SocketAddr>,
     /// Where OTLP/HTTP is expected. `None`: off.
     pub http_listen: Option<SocketAddr>,
+    /// The origins of web pages that may send spans, as browsers spell them; `*` stands for all.
+    pub cors_allowed_origins: Vec<String>,
     /// The bytes of a body at most, on the wire and after decompression.
     pub request_bytes_max: usize,
     /// Open connections at most.

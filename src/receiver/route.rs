@@ -4,6 +4,7 @@ use http::{Method, Version, header::CONTENT_TYPE, request::Parts};
 
 use super::{
     answer::Dialect,
+    cors,
     health::{Asked, CHECK_METHOD, WATCH_METHOD},
 };
 use crate::{
@@ -19,6 +20,8 @@ pub(super) enum Route {
     Traces(Option<Misdirected>),
     /// To know whether the relay serves.
     Health(Asked),
+    /// To know whether a web page may send traces.
+    Preflight,
 }
 
 /// How to answer, and what is wanted or why it is refused.
@@ -56,6 +59,10 @@ fn is_grpc(content_type: Option<&str>) -> bool {
     })
 }
 
+fn is_json(content_type: &str) -> bool {
+    content_type.eq_ignore_ascii_case(otlp::JSON)
+}
+
 fn grpc_route(head: &Parts) -> Result<Route, Refusal> {
     let path = head.uri.path();
     if head.method != Method::POST {
@@ -90,6 +97,9 @@ fn http_route(
         return Err(not_grpc(content_type));
     }
     let route = http_path(path)?;
+    if cors::is_preflight(head) {
+        return Ok(Route::Preflight);
+    }
     if head.method != Method::POST {
         return Err(Refusal::new(
             Reason::WrongMethod,
@@ -99,7 +109,8 @@ fn http_route(
             ),
         ));
     }
-    if dialect == Dialect::Protobuf {
+    let is_json = content_type.is_some_and(is_json);
+    if dialect == Dialect::Protobuf || is_json {
         return Ok(route);
     }
     Err(Refusal::new(
@@ -131,18 +142,19 @@ fn http_path(path: &str) -> Result<Route, Refusal> {
 
 fn unknown_content_type(found: Option<&str>) -> String {
     match found {
-        None => format!("the content type is missing; send {}", otlp::PROTOBUF),
-        Some(found) if found.eq_ignore_ascii_case(otlp::JSON) => format!(
-            "OTLP/JSON is not understood yet; send {} (OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf)",
-            otlp::PROTOBUF
+        None => format!(
+            "the content type is missing; send {} or {}",
+            otlp::PROTOBUF,
+            otlp::JSON
         ),
         Some(found) if is_grpc(Some(found)) => {
             "gRPC needs HTTP/2, and this request came over HTTP/1".into()
         }
         Some(found) => format!(
-            "the content type {} is not understood; send {}",
+            "the content type {} is not understood; send {} or {}",
             shown(found),
-            otlp::PROTOBUF
+            otlp::PROTOBUF,
+            otlp::JSON
         ),
     }
 }
@@ -236,9 +248,15 @@ mod tests {
                 "text/plain",
                 Err(Reason::UnknownContentType),
             ),
+            ("POST /v1/traces", otlp::JSON, Ok(None)),
+            (
+                "POST /",
+                "application/json; charset=utf-8",
+                Ok(Some(Misdirected::RootPath)),
+            ),
             (
                 "POST /v1/traces",
-                otlp::JSON,
+                "application/jsonl",
                 Err(Reason::UnknownContentType),
             ),
             (

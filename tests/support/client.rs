@@ -3,7 +3,7 @@
 use std::{io::Write, net::SocketAddr, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use http::{HeaderMap, Request, StatusCode};
 use prost::Message;
 use tokio::{
@@ -305,6 +305,18 @@ pub fn frame(flag: u8, message: &[u8]) -> Bytes {
     framed.put_u32(u32::try_from(message.len()).unwrap());
     framed.put(message);
     framed.freeze()
+}
+
+/// With zlib's header, as the name means.
+pub fn deflate(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// As a sender writes it that does not know how much there will be.
+pub fn zstd(plain: &[u8]) -> Vec<u8> {
+    zstd::stream::encode_all(plain, 1).unwrap()
 }
 
 pub fn gzip(plain: &[u8]) -> Vec<u8> {

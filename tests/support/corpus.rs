@@ -18,11 +18,21 @@ pub struct Recorded {
     pub body: Vec<u8>,
 }
 
-/// All of them, decompressed.
+/// Those in protobuf, decompressed.
 pub fn recorded() -> Vec<Recorded> {
+    read(".pb")
+}
+
+/// Those in JSON.
+pub fn recorded_json() -> Vec<Recorded> {
+    read(".json")
+}
+
+fn read(ending: &str) -> Vec<Recorded> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let manifest = fs::read_to_string(folder.join("manifest.json")).unwrap();
     let mut requests: Vec<Recorded> = serde_json::from_str(&manifest).unwrap();
+    requests.retain(|request| request.file.ends_with(ending));
     for request in &mut requests {
         let file = fs::File::open(folder.join(format!("{}.gz", request.file))).unwrap();
         flate2::read::GzDecoder::new(file)

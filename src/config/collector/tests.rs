@@ -68,7 +68,7 @@ receivers:
     protocols.grpc.endpoint -> receivers.grpc.listen: \"0.0.0.0:4317\"
     protocols.grpc.max_recv_msg_size_mib -> receivers.request_bytes_max: 16MiB
     protocols.http.endpoint -> receivers.http.listen: \"0.0.0.0:4318\"
-    protocols.http.cors -> nothing yet
+    protocols.http.cors.allowed_origins -> receivers.http.cors_allowed_origins, the same list; no wildcards within an origin
   zipkin (line 7): nothing
 
 processors:

@@ -616,13 +616,40 @@ fn a_certificate_and_its_key_belong_together() {
 #[test]
 fn what_comes_later_is_refused_by_name() {
     assert_lines(
-        &World::of("receivers: { acknowledge: delivered, http: { cors_allowed_origins: [] } }")
-            .mistakes(),
-        &[
-            "receivers.http.cors_allowed_origins: does not exist yet",
-            "receivers.acknowledge: `delivered` does not exist yet; allowed: queued",
-        ],
+        &World::of("receivers: { acknowledge: delivered }").mistakes(),
+        &["receivers.acknowledge: `delivered` does not exist yet; allowed: queued"],
     );
+}
+
+#[test]
+fn an_origin_is_what_browsers_send() {
+    let world = |origins: &str| {
+        World::of(&format!(
+            "receivers: {{ http: {{ cors_allowed_origins: [{origins}] }} }}"
+        ))
+    };
+    for good in [
+        "'*'",
+        "https://shop.example",
+        "'http://localhost:3000', 'chrome-extension://abc'",
+        "'http://[::1]:3000'",
+        "'null'",
+    ] {
+        assert_lines(&world(good).config().1, &[]);
+    }
+    for wrong in [
+        "shop.example",
+        "https://shop.example/",
+        "https://Shop.example",
+        "'https://*.example'",
+        "'://x'",
+        "''",
+    ] {
+        assert_lines(
+            &world(wrong).mistakes(),
+            &["receivers.http.cors_allowed_origins: `"],
+        );
+    }
 }
 
 /// Whoever adds a key decides here: it reloads, or it says that it does not.

@@ -9,8 +9,10 @@
 )]
 mod client;
 mod connections;
+mod cors;
 mod full;
 mod hostile;
+mod json;
 mod refusals;
 mod shutdown;
 mod slow;
@@ -72,6 +74,7 @@ impl Default for Setup {
             options: Options {
                 grpc_listen: None,
                 http_listen: None,
+                cors_allowed_origins: Vec::new(),
                 request_bytes_max: REQUEST_BYTES_MAX,
                 connections_max: 64,
                 streams_max: 128,

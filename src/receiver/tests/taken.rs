@@ -8,7 +8,7 @@ use tonic::codec::CompressionEncoding;
 
 use super::{
     REQUEST_BYTES_MAX, UnderTest,
-    client::{HttpClient, frame, grpc, gzip, http, http_traces, post},
+    client::{HttpClient, deflate, frame, grpc, gzip, http, http_traces, post, zstd},
     request, sized, span, spans,
 };
 use crate::{metrics::Transport, otlp};
@@ -19,14 +19,17 @@ async fn http_in_every_encoding_on_both_ports() {
     let plain = spans(3);
     let zipped = gzip(&plain);
     let members = [gzip(&plain[..10]), gzip(&plain[10..])].concat();
+    let (deflated, zstd) = (deflate(&plain), zstd(&plain));
     let mut sent = 0;
     for port in relay.ports() {
-        let cases: [(&[&str], &[u8]); 5] = [
+        let cases: [(&[&str], &[u8]); 7] = [
             (&[], &plain),
             (&["content-encoding: identity"], &plain),
             (&["content-encoding: gzip"], &zipped),
             (&["content-encoding: X-GZIP"], &zipped),
             (&["content-encoding: gzip"], &members),
+            (&["content-encoding: deflate"], &deflated),
+            (&["content-encoding: zstd"], &zstd),
         ];
         for (headers, body) in cases {
             let answer = http_traces(port, headers, body).await;
@@ -104,6 +107,8 @@ async fn grpc_in_every_encoding_on_both_ports() {
             ("identity", frame(0, &plain)),
             ("gzip", frame(1, &zipped)),
             ("gzip", frame(0, &plain)), // a single message may be left uncompressed
+            ("deflate", frame(1, &deflate(&plain))),
+            ("zstd", frame(1, &zstd(&plain))),
         ] {
             let answer = grpc(port, &[("grpc-encoding", encoding)], body).await;
             assert_eq!(
@@ -112,7 +117,7 @@ async fn grpc_in_every_encoding_on_both_ports() {
             );
         }
     }
-    assert_eq!(relay.totals().transports[&Transport::Grpc].accepted, 18);
+    assert_eq!(relay.totals().transports[&Transport::Grpc].accepted, 30);
     relay.finish().await;
 }
 
