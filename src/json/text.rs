@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 use super::{DEPTH_MAX, Mistake, Wrong};
 
 /// Names with escapes are no longer than this, in bytes as they are spelled: OTLP's longest has 22 letters, six bytes each.
@@ -169,11 +171,10 @@ impl<'a> Text<'a> {
 
     #[inline]
     fn skip_blanks(&mut self) {
-        let rest = &self.whole.as_bytes()[self.at..];
-        let blanks = rest
-            .iter()
-            .position(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'));
-        self.at += blanks.unwrap_or(rest.len());
+        let bytes = self.whole.as_bytes();
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(self.at) {
+            self.at += 1;
+        }
     }
 
     fn literal(&mut self, spelled: &'static str, value: Value<'a>) -> Result<Value<'a>, Mistake> {
@@ -203,7 +204,7 @@ impl<'a> Text<'a> {
         let mut at = start;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
-            let Some(plain) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) else {
+            let Some(plain) = memchr2(b'"', b'\\', rest) else {
                 self.at = bytes.len();
                 return Err(self.missing("a closing quote"));
             };

@@ -4,6 +4,15 @@ use super::out::Out;
 
 /// An integer, exactly: `12`, but also `1.2e1` and `12.0`, as proto3 allows where nothing is lost.
 pub(super) fn integer(spelled: &str) -> Option<i128> {
+    match spelled.as_bytes() {
+        [b'0'..=b'9', ..] => spelled.parse::<u64>().ok().map(i128::from),
+        _ => None,
+    }
+    .or_else(|| any_integer(spelled))
+}
+
+/// The same for what is not only digits.
+fn any_integer(spelled: &str) -> Option<i128> {
     let (negative, unsigned) = match spelled.strip_prefix('-') {
         Some(unsigned) => (true, unsigned),
         None => (false, spelled.strip_prefix('+').unwrap_or(spelled)),
