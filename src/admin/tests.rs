@@ -34,7 +34,7 @@ fn status_of(guard: &Guard, request: http::request::Builder) -> u16 {
 }
 
 #[test]
-fn hosts_that_are_not_ours_are_misdirected() {
+fn a22_hosts_that_are_not_ours_are_misdirected() {
     let options = options(&["relay.example", "relay.example.org:8888"], None);
     let guard = Guard::new(
         options,
@@ -82,7 +82,7 @@ fn hosts_that_are_not_ours_are_misdirected() {
 }
 
 #[test]
-fn changes_need_a_loopback_address_or_the_token() {
+fn a19_changes_need_a_loopback_address_or_the_token() {
     const WITHOUT: Option<&str> = None;
     for (address, token, authorization, expected) in [
         ("127.0.0.1:1", None, WITHOUT, 200),
@@ -116,7 +116,7 @@ fn changes_need_a_loopback_address_or_the_token() {
 }
 
 #[test]
-fn another_sites_page_changes_nothing() {
+fn a23_another_sites_page_changes_nothing() {
     let guard = Guard::new(options(&[], None), "127.0.0.1:1".parse().unwrap(), None);
     for (name, value, expected) in [
         ("sec-fetch-site", "same-origin", 200),

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peers_wish_is_clamped_between_backoff_and_cap() {
+    fn a72_a_peers_wish_is_clamped_between_backoff_and_cap() {
         let backoff = Backoff::new(RETRY, Dice::loaded(1));
         let own = Duration::from_millis(700);
         let cases = [

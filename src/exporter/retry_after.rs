@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_and_dates_are_read_and_the_rest_is_ignored() {
+    fn a72_seconds_and_dates_are_read_and_the_rest_is_ignored() {
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
         let seconds = Duration::from_secs;
         let cases: [(&str, Option<Duration>); 11] = [

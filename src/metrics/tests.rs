@@ -371,7 +371,7 @@ fn a_removed_destination_is_neither_up_nor_down_and_its_queue_is_gone() {
 }
 
 #[test]
-fn ever_new_services_share_one_series() {
+fn a93_ever_new_services_share_one_series() {
     let metrics = Metrics::default();
     for number in 0..250 {
         let service = format!("service {number}");
@@ -417,7 +417,7 @@ fn no_name_that_a_sender_chooses_breaks_the_text() {
 }
 
 #[test]
-fn refusals_beyond_their_bound_share_one_series() {
+fn a93_refusals_beyond_their_bound_share_one_series() {
     let metrics = Metrics::default();
     for code in 0..1000 {
         metrics.refused(Transport::Http, &code.to_string(), "full");

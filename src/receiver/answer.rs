@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn long_messages_are_cut_at_a_character() {
+    async fn a59_long_messages_are_cut_at_a_character() {
         let refusal = Refusal::new(Reason::Malformed, "é".repeat(MESSAGE_BYTES_MAX));
         for dialect in [Dialect::Grpc, Dialect::Protobuf, Dialect::Json] {
             let response = dialect.refused(&refusal);
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_warning_rejects_nothing() {
+    async fn a49_a_warning_rejects_nothing() {
         let receipt = Receipt {
             rejected_spans: 0,
             message: "a warning".into(),

@@ -127,7 +127,7 @@ mod tests {
     ];
 
     #[test]
-    fn thresholds_have_the_digits_of_the_collector() {
+    fn a76_thresholds_have_the_digits_of_the_collector() {
         for (probability, full, short) in VECTORS {
             let digits =
                 |precision| written(Threshold::of_probability(*probability, precision).unwrap());
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_digits_are_no_threshold() {
+    fn a79_bad_digits_are_no_threshold() {
         let cases: [&[u8]; 7] = [b"", b"g", b"C", b"0x8", b"-8", b"000000000000000", b"\xff"];
         for digits in cases {
             assert_eq!(Threshold::parse(digits), None, "{digits:?}");

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_grammar_is_absent() {
+    fn a79_what_breaks_the_grammar_is_absent() {
         let nothing = arrival(None, None);
         let rv = arrival(None, Some(0x01_2345_6789_abcd));
         let th = arrival(Some(0x80_0000_0000_0000), None);

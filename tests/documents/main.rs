@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod alerts; // the rules of Prometheus use metrics, labels and names that exist
+mod conformance; // docs/CONFORMANCE.md names the tests of each acceptance case
 mod docker; // image and compose file fit the program and each other
 mod examples; // the YAML in the README and the shipped configurations load; its commands exist
 mod links; // every relative link leads somewhere

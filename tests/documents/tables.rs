@@ -1,4 +1,4 @@
-//! The README's tables: each stands between two comments that name it, and is made from the code.
+//! The README's tables, and those of other documents: each stands between two comments that name it, and is made from the code.
 //!
 //! A table that differs fails with the whole table to paste; with `UPDATE_DOCUMENTS` set it is written instead.
 
@@ -26,33 +26,39 @@ use super::{README, at, entries, load, strings, text, yaml};
 /// Set to anything: the tables are written, not compared.
 const UPDATE: &str = "UPDATE_DOCUMENTS";
 
-/// One test writes the README at a time.
+/// One test writes a document at a time.
 static WRITING: Mutex<()> = Mutex::new(());
 
 /// What stands between the comments `<!-- name -->` and `<!-- /name -->`.
-fn region<'a>(readme: &'a str, name: &str) -> &'a str {
+fn region<'a>(whole: &'a str, name: &str) -> &'a str {
     let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let (_, rest) = readme
+    let (_, rest) = whole
         .split_once(&open)
-        .unwrap_or_else(|| panic!("{README} lacks {open}"));
+        .unwrap_or_else(|| panic!("there is no {open}"));
     let (inner, _) = rest
         .split_once(&close)
-        .unwrap_or_else(|| panic!("{README} lacks {close}"));
+        .unwrap_or_else(|| panic!("there is no {close}"));
     inner
 }
 
-/// The table `name` is `expected`, or becomes it.
+/// The README's table `name` is `expected`, or becomes it.
 fn check(name: &str, expected: &str) {
+    check_in(README, name, expected);
+}
+
+/// The same in another document.
+pub(super) fn check_in(document: &str, name: &str, expected: &str) {
     let guard = WRITING.lock();
-    let readme = text(README);
-    let found = region(&readme, name);
+    let whole_document = text(document);
+    let found = region(&whole_document, name);
     if found == expected {
         return;
     }
     if std::env::var_os(UPDATE).is_some() {
         let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
         let whole = |table: &str| [&open, table, &close].concat();
-        fs::write(README, readme.replace(&whole(found), &whole(expected))).unwrap();
+        let written = whole_document.replace(&whole(found), &whole(expected));
+        fs::write(document, written).unwrap();
         return;
     }
     drop(guard);
@@ -67,13 +73,13 @@ fn check(name: &str, expected: &str) {
         .filter(|line| !wanted.contains(line))
         .collect();
     panic!(
-        "{README}, table {name}: run `{UPDATE}=1 cargo test --test documents`, or paste\n{}\n\nin place of\n{}\n\nthe whole table:\n{expected}",
+        "{document}, table {name}: run `{UPDATE}=1 cargo test --test documents`, or paste\n{}\n\nin place of\n{}\n\nthe whole table:\n{expected}",
         changed.join("\n"),
         stale.join("\n"),
     );
 }
 
-fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut out = String::new();
     let mut line = |cells: Vec<String>| {
         let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
@@ -85,7 +91,7 @@ fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     out
 }
 
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     format!("`{text}`")
 }
 

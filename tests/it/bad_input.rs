@@ -196,7 +196,7 @@ async fn sixteen_mebibytes_of_empty_spans_are_rejected_span_by_span() {
 }
 
 #[tokio::test]
-async fn half_open_connections_are_closed_in_time_and_give_their_bytes_back() {
+async fn a17_half_open_connections_are_closed_in_time_and_give_their_bytes_back() {
     let backend = FakeBackend::start().await;
     let limits = "receivers: { header_timeout: 300ms, body_timeout: 300ms }\n";
     let relay = Setup::to(&backend.endpoint()).settings(limits).start();
@@ -240,7 +240,7 @@ fn strict(received: &Received) -> Answer {
 }
 
 #[tokio::test]
-async fn one_senders_broken_string_costs_nobody_a_span() {
+async fn a50_one_senders_broken_string_costs_nobody_a_span() {
     let backend = FakeBackend::start().await;
     backend.judge(strict);
     let relay = Setup::default()
@@ -289,7 +289,7 @@ async fn one_senders_broken_string_costs_nobody_a_span() {
 }
 
 #[tokio::test]
-async fn over_size_is_measured_at_the_limit_exactly() {
+async fn a11_over_size_is_measured_at_the_limit_exactly() {
     let backend = FakeBackend::start().await;
     let relay = Setup::to(&backend.endpoint()).settings(LIMIT).start();
     for (bytes, taken) in [(-2, true), (0, true), (2, false)] {

@@ -81,7 +81,7 @@ async fn pass(requests: &[Recorded], way: (Transport, bool)) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn every_recorded_request_comes_out_as_it_went_in() {
+async fn a01_every_recorded_request_comes_out_as_it_went_in() {
     let requests = recorded();
     for way in WAYS {
         pass(&requests, way).await;

@@ -139,7 +139,7 @@ async fn a_destination_that_is_not_required_delays_nobody() {
 }
 
 #[tokio::test]
-async fn after_an_outage_nothing_that_was_accepted_is_missing() {
+async fn a02_after_an_outage_nothing_that_was_accepted_is_missing() {
     let before = FakeBackend::start().await;
     let address = before.address();
     let relay = Setup::quick()
@@ -182,7 +182,7 @@ async fn after_an_outage_nothing_that_was_accepted_is_missing() {
 }
 
 #[tokio::test]
-async fn at_shutdown_what_a_dead_destination_did_not_take_is_counted_as_lost() {
+async fn a08_at_shutdown_what_a_dead_destination_did_not_take_is_counted_as_lost() {
     let backend = down().await;
     let relay = Setup::quick()
         .settings("queue: { bytes_max: 8KiB, wait_max: 10ms }\nshutdown: { deadline: 400ms }\n")
@@ -206,7 +206,7 @@ async fn at_shutdown_what_a_dead_destination_did_not_take_is_counted_as_lost() {
 }
 
 #[tokio::test]
-async fn at_shutdown_a_healthy_destination_gets_all_that_was_queued() {
+async fn a07_at_shutdown_a_healthy_destination_gets_all_that_was_queued() {
     let backend = FakeBackend::start().await;
     backend.script([Answer::Grpc(Code::Unavailable, None)]);
     backend.answer(Answer::TakeAfter(Duration::from_millis(20)));

@@ -244,7 +244,7 @@ fn same(found: &ExportTraceServiceRequest, expected: &ExportTraceServiceRequest)
 
 proptest! {
     #[test]
-    fn what_is_written_as_json_is_read_as_it_was(
+    fn a41_what_is_written_as_json_is_read_as_it_was(
         request in generate::any_request(),
         dialect in dialects(),
     ) {

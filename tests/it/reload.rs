@@ -121,7 +121,7 @@ async fn a_reload_can_be_asked_for() {
 }
 
 #[tokio::test]
-async fn a_mistake_keeps_the_old_configuration_and_is_shown() {
+async fn a98_a_mistake_keeps_the_old_configuration_and_is_shown() {
     let backend = FakeBackend::start().await;
     let relay = Setup::to(&backend.endpoint()).policies(KEEP_ALL).start();
     assert!(is_successful(&relay).await);

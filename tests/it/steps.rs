@@ -155,7 +155,7 @@ proptest! {
     }
 
     #[test]
-    fn a_resource_attribute_is_set_on_every_resource_and_nothing_else_changes(
+    fn a60_a_resource_attribute_is_set_on_every_resource_and_nothing_else_changes(
         request in generate::any_request(),
     ) {
         let snapshot = settings::snapshot(
@@ -181,7 +181,7 @@ proptest! {
 }
 
 #[test]
-fn all_kept_and_nothing_to_edit_are_the_very_bytes_that_came() {
+fn a60_all_kept_and_nothing_to_edit_are_the_very_bytes_that_came() {
     let body = Bytes::from(generate::request("standalone", 0, 100).encode_to_vec());
     let snapshot = settings::snapshot("default: { sample_fraction: 1 }\n", "[]");
     let processed = process(&snapshot, body.clone());
@@ -256,7 +256,7 @@ fn when_few_are_kept_the_body_can_go() {
 }
 
 #[test]
-fn neighbours_with_the_same_resource_leave_as_one() {
+fn a62_neighbours_with_the_same_resource_leave_as_one() {
     // Milvus' C++ part sends one ResourceSpans a span.
     let mut request = ExportTraceServiceRequest::default();
     for number in 0..50 {

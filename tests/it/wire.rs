@@ -280,7 +280,7 @@ fn broken_utf8_is_repaired_and_everything_else_stays() {
 }
 
 #[test]
-fn values_nested_a_million_deep_overflow_no_stack() {
+fn a13_values_nested_a_million_deep_overflow_no_stack() {
     let mut value = Vec::new();
     for _ in 0..60_000 {
         // Each level: an AnyValue with an array of one AnyValue; lengths grow to three bytes, which keeps this quick.

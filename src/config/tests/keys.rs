@@ -186,7 +186,7 @@ fn every_limit_itself_is_allowed() {
 }
 
 #[test]
-fn every_misspelt_key_is_unknown_and_the_right_one_is_named() {
+fn a98_every_misspelt_key_is_unknown_and_the_right_one_is_named() {
     for key in keys() {
         let misspelt = format!("{}x", key.path);
         let mistakes = setting(&misspelt, "1").mistakes();

@@ -78,7 +78,7 @@ fn what_changes_nothing_writes_nothing() {
 }
 
 #[test]
-fn unknown_fields_stay_at_every_level() {
+fn a61_unknown_fields_stay_at_every_level() {
     for unknown in UNKNOWN {
         // Given a span, an event, attributes and values with a field that nobody knows, at their start, middle and end.
         let value = |text: &[u8]| {

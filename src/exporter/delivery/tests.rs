@@ -289,7 +289,7 @@ async fn concurrency_bounds_messages() {
 // === retries ===
 
 #[tokio::test(start_paused = true)]
-async fn what_may_be_retried_is_retried_with_growing_waits_until_it_arrives() {
+async fn a31_what_may_be_retried_is_retried_with_growing_waits_until_it_arrives() {
     let retried = [
         grpc(Code::Unavailable),
         grpc(Code::Cancelled),
@@ -331,7 +331,7 @@ async fn what_may_be_retried_is_retried_with_growing_waits_until_it_arrives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peers_wish_to_wait_is_heeded_within_bounds() {
+async fn a33_a_peers_wish_to_wait_is_heeded_within_bounds() {
     for (wish, wait) in [(0, 500), (400, 500), (2_000, 2_000), (1_000_000_000, 3_000)] {
         let mut desk = Desk::new(|options| {
             at_once(options);
@@ -660,7 +660,7 @@ async fn a_delivery_or_another_code_ends_the_row() {
 // === too large ===
 
 #[tokio::test(start_paused = true)]
-async fn too_large_means_request_by_request_then_halves_and_the_limit_is_learned() {
+async fn a33_too_large_means_request_by_request_then_halves_and_the_limit_is_learned() {
     let name = "x".repeat(3_000);
     let limit = 40_000;
     for refusal in [grpc(Code::ResourceExhausted), http(413)] {

@@ -15,7 +15,7 @@ async fn rig_and_backend(protocol: Protocol) -> (Rig, FakeBackend) {
 }
 
 #[tokio::test]
-async fn what_may_be_retried_arrives() {
+async fn a31_what_may_be_retried_arrives() {
     let grpc = [
         Answer::Grpc(Code::Unavailable, None),
         Answer::Grpc(Code::Cancelled, None),
@@ -64,7 +64,7 @@ async fn what_may_be_retried_arrives() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_rejected_after_one_attempt() {
+async fn a32_what_is_refused_is_rejected_after_one_attempt() {
     let grpc = [
         Answer::Grpc(Code::Unknown, None),
         Answer::Grpc(Code::FailedPrecondition, None),
@@ -89,7 +89,7 @@ async fn what_is_refused_is_rejected_after_one_attempt() {
 }
 
 #[tokio::test]
-async fn not_allowed_is_told_and_ends_with_a_probe_that_arrives() {
+async fn a32_not_allowed_is_told_and_ends_with_a_probe_that_arrives() {
     let cases = [
         (
             Protocol::Grpc,
@@ -136,7 +136,7 @@ async fn not_allowed_is_told_and_ends_with_a_probe_that_arrives() {
 }
 
 #[tokio::test]
-async fn malformed_costs_only_what_is_malformed() {
+async fn a32_malformed_costs_only_what_is_malformed() {
     let body = queue::fixtures::request(&["good", "QQQQ"]);
     let at = body
         .windows(4)
@@ -170,7 +170,7 @@ async fn malformed_costs_only_what_is_malformed() {
 }
 
 #[tokio::test]
-async fn partial_success_is_counted_and_not_sent_again() {
+async fn a35_partial_success_is_counted_and_not_sent_again() {
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let (rig, backend) = rig_and_backend(protocol).await;
         backend.script([
@@ -193,7 +193,7 @@ async fn partial_success_is_counted_and_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_2xx_is_a_success_whatever_its_body() {
+async fn a73_a_2xx_is_a_success_whatever_its_body() {
     let (rig, backend) = rig_and_backend(Protocol::Http).await;
     let protobuf = ("content-type", "application/x-protobuf".to_owned());
     let answers = [
@@ -241,7 +241,7 @@ async fn the_status_is_the_verdict_also_when_its_body_never_comes() {
 }
 
 #[tokio::test]
-async fn an_endless_grpc_answer_is_cut_and_not_asked_for_again() {
+async fn a18_an_endless_grpc_answer_is_cut_and_not_asked_for_again() {
     let (rig, backend) = rig_and_backend(Protocol::Grpc).await;
     backend.script([Answer::Endless]);
     rig.push(&["a"]).await;
@@ -252,7 +252,7 @@ async fn an_endless_grpc_answer_is_cut_and_not_asked_for_again() {
 }
 
 #[tokio::test]
-async fn broken_details_and_huge_trailers_harm_nobody() {
+async fn a18_broken_details_and_huge_trailers_harm_nobody() {
     let (rig, backend) = rig_and_backend(Protocol::Grpc).await;
     let trailers_only = |details: String| {
         let headers = vec![
@@ -275,7 +275,7 @@ async fn broken_details_and_huge_trailers_harm_nobody() {
 }
 
 #[tokio::test]
-async fn retry_after_is_heeded_up_to_the_longest_wait() {
+async fn a72_retry_after_is_heeded_up_to_the_longest_wait() {
     let wait = Duration::from_millis(600);
     for (protocol, answer) in [
         (
@@ -315,7 +315,7 @@ async fn retry_after_is_heeded_up_to_the_longest_wait() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_credentials_go_nowhere_else() {
+async fn a74_a_redirect_is_not_followed_and_credentials_go_nowhere_else() {
     let elsewhere = FakeBackend::start().await;
     let (rig, backend) = rig_and_backend(Protocol::Http).await;
     let location = ("location", format!("{}/v1/traces", elsewhere.endpoint()));

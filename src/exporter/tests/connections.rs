@@ -33,7 +33,7 @@ fn named(port: u16, protocol: Protocol, timeout: Duration) -> Options {
 }
 
 #[tokio::test]
-async fn a_name_that_moves_from_a_mute_listener_is_followed_within_one_deadline() {
+async fn a95_a_name_that_moves_from_a_mute_listener_is_followed_within_one_deadline() {
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let backend = FakeBackend::start_at((SECOND, 0).into()).await;
         let port = backend.address().port();
@@ -59,7 +59,7 @@ async fn a_name_that_moves_from_a_mute_listener_is_followed_within_one_deadline(
 }
 
 #[tokio::test]
-async fn an_established_connection_that_goes_mute_is_replaced() {
+async fn a29_an_established_connection_that_goes_mute_is_replaced() {
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let backend = FakeBackend::start().await;
         let mut options = quick(&backend, protocol);
@@ -91,7 +91,7 @@ async fn one_connection_serves_many_messages() {
 }
 
 #[tokio::test]
-async fn all_addresses_of_a_name_are_used() {
+async fn a95_all_addresses_of_a_name_are_used() {
     let first = FakeBackend::start_at((FIRST, 0).into()).await;
     let port = first.address().port();
     let second = FakeBackend::start_at((SECOND, port).into()).await;

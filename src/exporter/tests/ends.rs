@@ -230,7 +230,7 @@ async fn the_trace_store_hears_what_became_of_its_samples() {
 }
 
 #[tokio::test]
-async fn a_fault_in_the_task_costs_what_it_held_and_is_started_again() {
+async fn a28_a_fault_in_the_task_costs_what_it_held_and_is_started_again() {
     let backend = FakeBackend::start().await;
     let fault = |_: Box<[u64]>, _: &Arc<str>, _: &str| panic!("a fault, on purpose");
     let rig = Rig::start_telling(quick(&backend, Protocol::Grpc), fault);

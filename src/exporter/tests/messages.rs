@@ -63,7 +63,7 @@ async fn compressed_requests_are_read_and_so_are_their_compressed_answers() {
 }
 
 #[tokio::test]
-async fn requests_come_together_in_batches_and_no_message_is_empty() {
+async fn a71_requests_come_together_in_batches_and_no_message_is_empty() {
     let backend = FakeBackend::start().await;
     let mut options = quick(&backend, Protocol::Grpc);
     options.batch.spans = 50;
@@ -84,7 +84,7 @@ async fn requests_come_together_in_batches_and_no_message_is_empty() {
 }
 
 #[tokio::test]
-async fn a_request_above_the_limit_is_split_and_a_span_above_it_is_lost_alone() {
+async fn a70_a_request_above_the_limit_is_split_and_a_span_above_it_is_lost_alone() {
     let limit = 100_000;
     let backend = FakeBackend::start().await;
     let mut options = quick(&backend, Protocol::Grpc);
@@ -108,7 +108,7 @@ async fn a_request_above_the_limit_is_split_and_a_span_above_it_is_lost_alone() 
 }
 
 #[tokio::test]
-async fn a_limit_that_nobody_configured_is_learned_and_shown() {
+async fn a33_a_limit_that_nobody_configured_is_learned_and_shown() {
     let limit = 40_000;
     for (protocol, refusal) in [
         (Protocol::Grpc, Answer::Grpc(Code::ResourceExhausted, None)),

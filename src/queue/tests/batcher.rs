@@ -49,7 +49,7 @@ impl Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_ends_at_its_spans_or_its_delay() {
+async fn a71_a_batch_ends_at_its_spans_or_its_delay() {
     let mut bench = Bench::new(OPTIONS, LIMITS);
     bench.push(&["a"; 3]).await;
     assert_eq!(bench.take(), None);

@@ -42,7 +42,7 @@ async fn tls_on_a_plain_port_is_recognised() {
 }
 
 #[tokio::test]
-async fn connections_have_a_maximum() {
+async fn a97_connections_have_a_maximum() {
     let mut setup = Setup::default();
     setup.options.connections_max = 2;
     let relay = setup.start().await;
@@ -135,7 +135,7 @@ async fn many_calls_share_one_connection() {
 /// A timeout that no clock can count to makes the code panic where a request is handled; the configuration does not allow
 /// it.
 #[tokio::test]
-async fn a_panic_is_told_and_ends_nothing_else() {
+async fn a28_a_panic_is_told_and_ends_nothing_else() {
     let relay = UnderTest::start().await;
     let sound = relay.options.load_full();
     let mut options = (*sound).clone();
@@ -241,7 +241,7 @@ async fn checks_are_answered_while_all_requests_wait() {
 }
 
 #[tokio::test]
-async fn health_is_told_on_both_ports() {
+async fn a57_health_is_told_on_both_ports() {
     let relay = UnderTest::start().await;
     for port in relay.ports() {
         let channel = tonic::transport::Endpoint::from_shared(format!("http://{port}")).unwrap();

@@ -27,7 +27,7 @@ async fn full(wait_max: Duration) -> UnderTest {
 }
 
 #[tokio::test]
-async fn without_room_within_wait_max_the_client_shall_come_again() {
+async fn a03_without_room_within_wait_max_the_client_shall_come_again() {
     let relay = full(Duration::from_millis(100)).await;
     for port in relay.ports() {
         let answer = http_traces(port, &[], &spans(2)).await;
@@ -69,7 +69,7 @@ async fn room_that_comes_in_time_is_used() {
 }
 
 #[tokio::test]
-async fn the_clients_own_timeout_shortens_the_wait() {
+async fn a54_the_clients_own_timeout_shortens_the_wait() {
     let relay = full(Duration::from_mins(1)).await;
     for (timeout, at_least) in [("50m", 0), ("700m", 200)] {
         let start = Instant::now();

@@ -41,7 +41,7 @@ fn damaged(good: &[u8], numbers: &mut Numbers) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn damaged_requests_get_an_answer_of_the_table() {
+async fn a12_damaged_requests_get_an_answer_of_the_table() {
     let relay = UnderTest::start().await;
     let good = spans(3);
     let mut numbers = Numbers(0x5eed);
@@ -85,7 +85,7 @@ async fn damaged_requests_get_an_answer_of_the_table() {
 }
 
 #[tokio::test]
-async fn clients_that_give_up_leave_nothing_behind() {
+async fn a55_clients_that_give_up_leave_nothing_behind() {
     let relay = UnderTest::start().await;
     let body = frame(0, &spans(50));
     let mut calls = GrpcClient::connect(relay.grpc).await;
@@ -206,7 +206,7 @@ async fn the_refusal_of_a_large_body_is_not_overtaken_by_a_reset() {
 }
 
 #[tokio::test]
-async fn rapid_resets_end_their_own_connection_only() {
+async fn a15_rapid_resets_end_their_own_connection_only() {
     let relay = UnderTest::start().await;
     let mut honest = GrpcClient::connect(relay.grpc).await;
     assert!(

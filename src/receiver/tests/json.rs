@@ -1,6 +1,10 @@
 //! OTLP/JSON over sockets: what is taken, answered and refused.
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{AnyValue, KeyValue, any_value},
+    trace::v1::Span,
+};
 use prost::Message;
 use serde_json::json;
 
@@ -48,7 +52,7 @@ async fn posted(
 }
 
 #[tokio::test]
-async fn json_is_taken_as_protobuf_is() {
+async fn a41_json_is_taken_as_protobuf_is() {
     let relay = UnderTest::start().await;
     let plain = spans(3);
     let request = ExportTraceServiceRequest::decode(plain.clone()).unwrap();
@@ -68,8 +72,78 @@ async fn json_is_taken_as_protobuf_is() {
     relay.finish().await;
 }
 
+/// `examples/trace.json` of opentelemetry-proto, field by field.
 #[tokio::test]
-async fn snake_case_to_the_root_is_taken() {
+async fn a40_the_official_example_arrives_as_it_is() {
+    let attribute =
+        |key: &str, value: &str| json!({ "key": key, "value": { "stringValue": value } });
+    let span = json!({
+        "traceId": "5B8EFFF798038103D269B633813FC60C",
+        "spanId": "EEE19B7EC3C1B174",
+        "parentSpanId": "EEE19B7EC3C1B173",
+        "name": "I'm a server span",
+        "startTimeUnixNano": 1_544_712_660_000_000_000_u64,
+        "endTimeUnixNano": 1_544_712_661_000_000_000_u64,
+        "kind": 2,
+        "attributes": [attribute("my.span.attr", "some value")],
+    });
+    let scope = json!({
+        "name": "my.library",
+        "version": "1.0.0",
+        "attributes": [attribute("my.scope.attribute", "some scope attribute")],
+    });
+    let example = json!({ "resourceSpans": [{
+        "resource": { "attributes": [attribute("service.name", "my.service")] },
+        "scopeSpans": [{ "scope": scope, "spans": [span] }],
+    }] });
+    let relay = UnderTest::start().await;
+    let body = serde_json::to_vec_pretty(&example).unwrap();
+    let answer = posted(&relay, "/v1/traces", &[], &body).await;
+    assert_eq!(answer, (200, json!({})));
+    let message = relay.export().remove(0);
+    let resource_spans = &message.resource_spans[0];
+    let attribute = string_attribute;
+    let resource = resource_spans.resource.as_ref().unwrap();
+    assert_eq!(
+        resource.attributes,
+        [attribute("service.name", "my.service")]
+    );
+    let scope_spans = &resource_spans.scope_spans[0];
+    let scope = scope_spans.scope.as_ref().unwrap();
+    assert_eq!((&*scope.name, &*scope.version), ("my.library", "1.0.0"));
+    assert_eq!(
+        scope.attributes,
+        [attribute("my.scope.attribute", "some scope attribute")]
+    );
+    let span = Span {
+        trace_id: 0x5b8e_fff7_9803_8103_d269_b633_813f_c60c_u128
+            .to_be_bytes()
+            .into(),
+        span_id: 0xeee1_9b7e_c3c1_b174_u64.to_be_bytes().into(),
+        parent_span_id: 0xeee1_9b7e_c3c1_b173_u64.to_be_bytes().into(),
+        name: "I'm a server span".into(),
+        kind: 2,
+        start_time_unix_nano: 1_544_712_660_000_000_000,
+        end_time_unix_nano: 1_544_712_661_000_000_000,
+        attributes: vec![attribute("my.span.attr", "some value")],
+        ..Span::default()
+    };
+    assert_eq!(scope_spans.spans, [span]);
+    relay.finish().await;
+}
+
+fn string_attribute(key: &str, value: &str) -> KeyValue {
+    KeyValue {
+        key: key.into(),
+        value: Some(AnyValue {
+            value: Some(any_value::Value::StringValue(value.into())),
+        }),
+        ..KeyValue::default()
+    }
+}
+
+#[tokio::test]
+async fn a41_snake_case_to_the_root_is_taken() {
     let relay = UnderTest::start().await;
     let answer = posted(&relay, "/", &[], &snake_case()).await;
     assert_eq!(answer, (200, json!({})));
@@ -88,7 +162,7 @@ async fn snake_case_to_the_root_is_taken() {
 }
 
 #[tokio::test]
-async fn one_unusable_span_is_rejected_alone_and_told_why() {
+async fn a47_one_unusable_span_is_rejected_alone_and_told_why() {
     let relay = UnderTest::start().await;
     let mut document: serde_json::Value = serde_json::from_slice(&snake_case()).unwrap();
     let spans = &mut document["resource_spans"][0]["scope_spans"][0]["spans"];
@@ -130,7 +204,7 @@ async fn what_cannot_be_read_is_refused_with_the_place() {
 }
 
 #[tokio::test]
-async fn nothing_is_no_error() {
+async fn a45_nothing_is_no_error() {
     let relay = UnderTest::start().await;
     for body in ["", "{}", r#"{"resourceSpans":[]}"#] {
         let answer = posted(&relay, "/v1/traces", &[], body.as_bytes()).await;

@@ -59,7 +59,7 @@ async fn check_http(relay: &UnderTest, cases: &[HttpCase<'_>]) {
 }
 
 #[tokio::test]
-async fn http_bodies_that_are_refused() {
+async fn a43_http_bodies_that_are_refused() {
     let relay = UnderTest::start().await;
     let good = spans(1);
     let zipped = gzip(&good);
@@ -81,7 +81,7 @@ async fn http_bodies_that_are_refused() {
 }
 
 #[tokio::test]
-async fn http_heads_that_are_refused() {
+async fn a44_http_heads_that_are_refused() {
     let relay = UnderTest::start().await;
     let good: &[u8] = &spans(1);
     let json = "content-type: application/json";
@@ -164,7 +164,7 @@ async fn check_grpc(relay: &UnderTest, cases: &[GrpcCase<'_>]) {
 }
 
 #[tokio::test]
-async fn grpc_messages_that_are_refused() {
+async fn a52_grpc_messages_that_are_refused() {
     let relay = UnderTest::start().await;
     let good = spans(1);
     let bomb = gzip(&vec![0; 10 * REQUEST_BYTES_MAX]);
@@ -204,7 +204,7 @@ async fn grpc_messages_that_are_refused() {
 }
 
 #[tokio::test]
-async fn grpc_heads_that_are_refused() {
+async fn a51_a56_grpc_heads_that_are_refused() {
     let relay = UnderTest::start().await;
     let body = frame(0, &spans(1)).to_vec();
     let traces = otlp::TRACES_METHOD;
@@ -230,7 +230,7 @@ async fn grpc_heads_that_are_refused() {
 }
 
 #[tokio::test]
-async fn over_size_is_refused_as_soon_as_it_is_announced() {
+async fn a11_over_size_is_refused_as_soon_as_it_is_announced() {
     let relay = UnderTest::start().await;
     let mut client = GrpcClient::connect(relay.grpc).await;
     let mut call = client.export(&[]).await;
@@ -245,7 +245,7 @@ async fn over_size_is_refused_as_soon_as_it_is_announced() {
 }
 
 #[tokio::test]
-async fn grpc_paths_with_other_content_types_are_415() {
+async fn a53_grpc_paths_with_other_content_types_are_415() {
     let relay = UnderTest::start().await;
     for port in relay.ports() {
         let mut client = GrpcClient::connect(port).await;
@@ -261,7 +261,7 @@ async fn grpc_paths_with_other_content_types_are_415() {
 }
 
 #[tokio::test]
-async fn http2_carries_otlp_over_http_too() {
+async fn a68_http2_carries_otlp_over_http_too() {
     let relay = UnderTest::start().await;
     let request =
         || http::Request::post("http://relay/v1/traces").header("content-type", otlp::PROTOBUF);

@@ -17,7 +17,7 @@ use super::{
 use crate::{budget::Use, receiver::stopping::DRAIN_MAX};
 
 #[tokio::test]
-async fn watchers_hear_of_it_before_the_connection_ends() {
+async fn a57_watchers_hear_of_it_before_the_connection_ends() {
     let relay = UnderTest::start().await;
     let endpoint = format!("http://{}", relay.grpc);
     let channel = tonic::transport::Endpoint::from_shared(endpoint).unwrap();

@@ -25,7 +25,7 @@ async fn with_short_header_timeout() -> UnderTest {
 }
 
 #[tokio::test]
-async fn heads_that_do_not_come_are_closed() {
+async fn a17_heads_that_do_not_come_are_closed() {
     let relay = with_short_header_timeout().await;
     let starts: [&[u8]; 5] = [
         b"",
@@ -52,7 +52,7 @@ async fn heads_that_do_not_come_are_closed() {
 }
 
 #[tokio::test]
-async fn a_second_head_that_does_not_come_is_closed_too() {
+async fn a17_a_second_head_that_does_not_come_is_closed_too() {
     let relay = with_short_header_timeout().await;
     let body = spans(1);
     let length = format!("content-length: {}", body.len());
@@ -74,7 +74,7 @@ async fn a_second_head_that_does_not_come_is_closed_too() {
 }
 
 #[tokio::test]
-async fn bodies_that_do_not_come_are_refused() {
+async fn a17_bodies_that_do_not_come_are_refused() {
     let mut setup = Setup::default();
     setup.options.body_timeout = SHORT;
     let relay = setup.start().await;
@@ -107,7 +107,7 @@ async fn bodies_that_do_not_come_are_refused() {
 
 /// A client of HTTP/2 that grants no window gets the heads of its answers, and nothing else.
 #[tokio::test]
-async fn answers_that_are_not_taken_count_as_under_way_until_their_connection_is_closed() {
+async fn a17_answers_that_are_not_taken_count_as_under_way_until_their_connection_is_closed() {
     let mut setup = Setup::default();
     setup.options.requests_max = 2;
     setup.options.body_timeout = 5 * SHORT;

@@ -14,7 +14,7 @@ use super::{
 use crate::{metrics::Transport, otlp};
 
 #[tokio::test]
-async fn http_in_every_encoding_on_both_ports() {
+async fn a42_http_in_every_encoding_on_both_ports() {
     let relay = UnderTest::start().await;
     let plain = spans(3);
     let zipped = gzip(&plain);
@@ -50,7 +50,7 @@ async fn http_in_every_encoding_on_both_ports() {
 }
 
 #[tokio::test]
-async fn http_chunked_and_one_after_the_other_on_one_connection() {
+async fn a67_a68_http_chunked_and_one_after_the_other_on_one_connection() {
     let relay = UnderTest::start().await;
     let body = spans(2);
     let (first, second) = body.split_at(20);
@@ -78,7 +78,7 @@ async fn http_chunked_and_one_after_the_other_on_one_connection() {
 }
 
 #[tokio::test]
-async fn expect_100_continue_is_honoured() {
+async fn a68_expect_100_continue_is_honoured() {
     let relay = UnderTest::start().await;
     let body = spans(1);
     let head = post(
@@ -98,7 +98,7 @@ async fn expect_100_continue_is_honoured() {
 }
 
 #[tokio::test]
-async fn grpc_in_every_encoding_on_both_ports() {
+async fn a51_grpc_in_every_encoding_on_both_ports() {
     let relay = UnderTest::start().await;
     let plain = spans(3);
     let zipped = gzip(&plain);
@@ -138,7 +138,7 @@ async fn the_generated_client_is_served() {
 }
 
 #[tokio::test]
-async fn empty_requests_succeed() {
+async fn a45_a46_empty_requests_succeed() {
     let relay = UnderTest::start().await;
     for body in [vec![], request(vec![]).to_vec()] {
         let answer = http_traces(relay.http, &[], &body).await;
@@ -154,7 +154,7 @@ async fn empty_requests_succeed() {
 }
 
 #[tokio::test]
-async fn unusable_spans_are_rejected_one_by_one() {
+async fn a47_unusable_spans_are_rejected_one_by_one() {
     let relay = UnderTest::start().await;
     for (bad, good) in [(3, 7), (10, 0)] {
         let mut all: Vec<_> = (0..bad).map(|index| span(index, 5)).collect();
@@ -181,7 +181,7 @@ async fn unusable_spans_are_rejected_one_by_one() {
 }
 
 #[tokio::test]
-async fn the_size_limit_holds_to_the_byte() {
+async fn a11_the_size_limit_holds_to_the_byte() {
     let relay = UnderTest::start().await;
     for (bytes, taken) in [
         (REQUEST_BYTES_MAX - 1, true),

@@ -19,7 +19,7 @@ fn kept_and_dropped_by_hash() -> [[u8; 16]; 2] {
 }
 
 #[test]
-fn the_threshold_is_that_of_arriving_probability_times_fraction() {
+fn a76_the_threshold_is_that_of_arriving_probability_times_fraction() {
     const MOST: u64 = (1 << 56) - 1;
     // Randomness, tracestate, fraction, and the tracestate afterwards of what is kept.
     let cases = [
@@ -83,7 +83,7 @@ fn the_threshold_is_that_of_arriving_probability_times_fraction() {
 }
 
 #[test]
-fn an_untrue_threshold_is_erased_and_the_span_treated_as_without_it() {
+fn a79_an_untrue_threshold_is_erased_and_the_span_treated_as_without_it() {
     let [kept, dropped] = kept_and_dropped_by_hash();
     // Both have a randomness below this threshold, or the test has bad luck with its ids.
     let lie = "ot=th:ffffffffffffff";

@@ -19,7 +19,7 @@ fn assert_share(kept: u32, trials: u32, share: f64, what: &str) {
 }
 
 #[test]
-fn shares_are_right_and_sets_are_nested() {
+fn a77_shares_are_right_and_sets_are_nested() {
     const TRACES: u32 = 100_000;
     let fractions = [0.001, 0.01, 0.1, 0.5, 1.0];
     // Given spans without a tracestate, with `th`, and with `rv` alone.
@@ -83,7 +83,7 @@ fn kept_by_head(head: &str, ratio: f64, numbers: &mut Numbers) -> [u8; 16] {
 /// Milvus samples by Go's `TraceIDRatioBased`, which keeps small ids and writes no `th`. A relay that kept the large ones
 /// would keep 0 of these rows' traces.
 #[test]
-fn behind_the_fractions_of_milvus_a_relay_keeps_its_own_fraction() {
+fn a36_behind_the_fractions_of_milvus_a_relay_keeps_its_own_fraction() {
     const TRACES: u32 = 20_000;
     for head in ["Go", "Java", "JavaScript"] {
         for ratio in [0.5, 0.1, 0.01, 0.003, 0.001, 0.0005] {
@@ -135,7 +135,7 @@ fn client_chosen_ids_are_sampled_as_evenly() {
 }
 
 #[test]
-fn two_relays_in_series_keep_the_product_and_counts_stay_unbiased() {
+fn a78_two_relays_in_series_keep_the_product_and_counts_stay_unbiased() {
     const TRACES: u32 = 100_000;
     for (first, second) in [
         (0.5, 0.5),
@@ -218,7 +218,7 @@ fn replicas_decide_alike_and_other_seeds_otherwise() {
 
 proptest::proptest! {
     #[test]
-    fn th_is_only_ever_raised(
+    fn a78_th_is_only_ever_raised(
         arrived in 0_u64..1 << 56,
         randomness in 0_u64..1 << 56,
         fraction in 0.0_f64..=1.0,
