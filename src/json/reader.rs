@@ -276,7 +276,7 @@ fn enumerated(names: &[&str], spelled: &str) -> Option<u32> {
 fn expected(kind: Kind) -> &'static str {
     match kind {
         Kind::String => "a string",
-        Kind::Id => "hexadecimal digits, which ids are in OTLP/JSON instead of base64",
+        Kind::Id => "hexadecimal, as ids are in OTLP/JSON; base64 is for other bytes",
         Kind::Bytes => "base64",
         Kind::Message(_) => "an object",
         Kind::Bool => "true or false",

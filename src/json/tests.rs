@@ -446,7 +446,7 @@ fn mistakes_say_what_to_change() {
     let mistake = written(&text).unwrap().mistake.unwrap();
     assert_eq!(
         mistake.to_string(),
-        "traceId at byte 54 is not hexadecimal digits, which ids are in OTLP/JSON instead of base64"
+        "traceId at byte 54 is not hexadecimal, as ids are in OTLP/JSON; base64 is for other bytes"
     );
     let refused = written(r#"{"resourceSpans":["#).unwrap_err();
     assert_eq!(

@@ -304,6 +304,9 @@ fn panicked() -> Refusal {
 
 impl Unanswered<'_> {
     fn accept(self, receipt: Receipt) -> Response<Sending> {
+        if receipt.rejected_spans > 0 {
+            self.shared.refusals.reject(&self.client, &receipt);
+        }
         let response = self.client.dialect.accepted(receipt);
         self.answer(response)
     }

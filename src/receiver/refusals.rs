@@ -10,6 +10,7 @@ use super::{Peer, answer::Dialect};
 use crate::{
     metrics::{LogLimit, Metrics, Misdirected, Transport},
     otlp,
+    pipeline::Receipt,
     request::{Reason, Refusal},
 };
 
@@ -63,6 +64,7 @@ pub(super) enum Turned {
 pub(super) struct Refusals {
     metrics: Metrics,
     by_reason: [LogLimit; Reason::ALL.len()],
+    rejected: LogLimit,
     turned: [LogLimit; Turned::ALL.len()],
     misdirected: [LogLimit; MISDIRECTED.len()],
 }
@@ -114,6 +116,7 @@ impl Refusals {
         Self {
             metrics,
             by_reason: std::array::from_fn(limit),
+            rejected: limit(0),
             turned: std::array::from_fn(limit),
             misdirected: std::array::from_fn(|_| LogLimit::new(1, REMINDER_PERIOD)),
         }
@@ -138,6 +141,22 @@ impl Refusals {
                 detail = refusal.message_to_send(),
                 held_back,
                 "refused a request"
+            );
+        }
+    }
+
+    /// Logs that single spans of a request were rejected: many clients do not look at a partial success. The ledger counts
+    /// them.
+    pub(super) fn reject(&self, client: &Client, receipt: &Receipt) {
+        if let Some(held_back) = self.rejected.pass(Instant::now()) {
+            warn!(
+                peer = %client.peer,
+                agent = &*client.agent.text(),
+                transport = client.dialect.transport().label(),
+                spans = receipt.rejected_spans,
+                detail = receipt.message,
+                held_back,
+                "rejected spans of a request that was taken"
             );
         }
     }
@@ -200,5 +219,107 @@ fn code(transport: Transport, reason: Reason) -> Cow<'static, str> {
     match transport {
         Transport::Grpc => otlp::grpc_code_name(reason.row().code).into(),
         Transport::Http => reason.row().status.to_string().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{self, Write},
+        sync::{Arc, Mutex},
+    };
+
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::metrics::{CollectorNames, Options};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines that are logged when this happens so often.
+    fn logged(times: u32, what: impl Fn(&Refusals, &Client)) -> Vec<String> {
+        let metrics = Metrics::new(Options {
+            collector_names: CollectorNames::Off,
+            commit: "test",
+        });
+        let refusals = Refusals::new(metrics);
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static("an SDK/1.0"));
+        let client = Client {
+            peer: ([10, 0, 0, 7], 4321).into(),
+            agent: Agent::of(&headers),
+            dialect: Dialect::Json,
+        };
+        let lines = Lines::default();
+        let written = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || written.clone());
+        tracing::subscriber::with_default(subscriber.finish(), || {
+            (0..times).for_each(|_| what(&refusals, &client));
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn assert_tells(lines: &[String], parts: &[&str]) {
+        for part in parts {
+            assert!(lines[0].contains(part), "{part}: {lines:?}");
+        }
+    }
+
+    #[test]
+    fn one_line_tells_who_was_refused_and_why() {
+        let refusal = Refusal::new(Reason::Malformed, "what is wrong: what to do");
+        let lines = logged(1, |refusals, client| refusals.refuse(client, &refusal, 7));
+        let parts = [
+            "WARN",
+            "10.0.0.7:4321",
+            "an SDK/1.0",
+            "\"http\"",
+            "\"400\"",
+            "\"malformed\"",
+            "what is wrong: what to do",
+        ];
+        assert_tells(&lines, &parts);
+    }
+
+    #[test]
+    fn one_line_tells_whose_spans_were_rejected_and_why() {
+        let receipt = Receipt {
+            rejected_spans: 3,
+            message: "3 of 5 spans were rejected".into(),
+        };
+        let lines = logged(1, |refusals, client| refusals.reject(client, &receipt));
+        let parts = ["WARN", "10.0.0.7", "an SDK/1.0", "spans=3", "3 of 5 spans"];
+        assert_tells(&lines, &parts);
+    }
+
+    #[test]
+    fn a_storm_is_a_few_lines() {
+        let refusal = Refusal::new(Reason::Full, "full");
+        let receipt = Receipt::default();
+        let storms: [fn(&Refusals, &Client, &Refusal, &Receipt); 2] = [
+            |refusals, client, refusal, _| refusals.refuse(client, refusal, 0),
+            |refusals, client, _, receipt| refusals.reject(client, receipt),
+        ];
+        for storm in storms {
+            let lines = logged(1_000, |refusals, client| {
+                storm(refusals, client, &refusal, &receipt);
+            });
+            assert_eq!(lines.len(), LOG_LINES as usize);
+        }
     }
 }

@@ -118,10 +118,6 @@ const OPEN: &[(u8, &str)] = &[
         "the admin runtime is one of its own (`it_runs_on_a_runtime_of_its_own`); no load beside it",
     ),
     (39, "part of A42"),
-    (
-        48,
-        "sixteen MiB of unusable spans are rejected (`sixteen_mebibytes_of_empty_spans_are_rejected_span_by_span`); gRPC is not asked",
-    ),
     (63, "none yet"),
     (64, "none yet"),
     (65, "Rust and telemetrygen only (end-to-end tests)"),

@@ -91,7 +91,7 @@ async fn thresholds_are_raised_and_written_back() {
 }
 
 #[tokio::test]
-async fn spans_with_unusable_ids_are_rejected_and_the_others_go_on() {
+async fn a47_a48_spans_with_unusable_ids_are_rejected_and_the_others_go_on() {
     let backend = FakeBackend::start().await;
     let relay = Setup::to(&backend.endpoint()).start();
     let spoil: [fn(&mut Span); 5] = [
