@@ -110,14 +110,9 @@ const OPEN: &[(u8, &str)] = &[
     ),
     (16, "only rapid reset (A15)"),
     (
-        34,
-        "statuses are in the tables of A31 and A32, not in a test of their own",
-    ),
-    (
         38,
         "the admin runtime is one of its own (`it_runs_on_a_runtime_of_its_own`); no load beside it",
     ),
-    (39, "part of A42"),
     (63, "none yet"),
     (64, "none yet"),
     (65, "Rust and telemetrygen only (end-to-end tests)"),

@@ -15,7 +15,7 @@ async fn rig_and_backend(protocol: Protocol) -> (Rig, FakeBackend) {
 }
 
 #[tokio::test]
-async fn a31_what_may_be_retried_arrives() {
+async fn a31_a34_what_may_be_retried_arrives() {
     let grpc = [
         Answer::Grpc(Code::Unavailable, None),
         Answer::Grpc(Code::Cancelled, None),
@@ -64,7 +64,7 @@ async fn a31_what_may_be_retried_arrives() {
 }
 
 #[tokio::test]
-async fn a32_what_is_refused_is_rejected_after_one_attempt() {
+async fn a32_a34_what_is_refused_is_rejected_after_one_attempt() {
     let grpc = [
         Answer::Grpc(Code::Unknown, None),
         Answer::Grpc(Code::FailedPrecondition, None),
@@ -89,7 +89,7 @@ async fn a32_what_is_refused_is_rejected_after_one_attempt() {
 }
 
 #[tokio::test]
-async fn a32_not_allowed_is_told_and_ends_with_a_probe_that_arrives() {
+async fn a32_a34_not_allowed_is_told_and_ends_with_a_probe_that_arrives() {
     let cases = [
         (
             Protocol::Grpc,

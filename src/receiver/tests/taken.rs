@@ -14,7 +14,7 @@ use super::{
 use crate::{metrics::Transport, otlp};
 
 #[tokio::test]
-async fn a42_http_in_every_encoding_on_both_ports() {
+async fn a39_a42_http_in_every_encoding_on_both_ports() {
     let relay = UnderTest::start().await;
     let plain = spans(3);
     let zipped = gzip(&plain);
