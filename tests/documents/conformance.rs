@@ -113,7 +113,6 @@ const OPEN: &[(u8, &str)] = &[
         38,
         "the admin runtime is one of its own (`it_runs_on_a_runtime_of_its_own`); no load beside it",
     ),
-    (63, "none yet"),
     (64, "none yet"),
     (65, "Rust and telemetrygen only (end-to-end tests)"),
     (66, "none yet"),

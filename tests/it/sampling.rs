@@ -126,6 +126,33 @@ async fn a47_a48_spans_with_unusable_ids_are_rejected_and_the_others_go_on() {
     assert_eq!((totals.accepted, totals.rejected), (12, 40));
 }
 
+/// What no rule of OTLP forbids is nobody's to refuse, nor to mend.
+#[tokio::test]
+async fn a63_odd_values_come_out_as_they_went_in() {
+    let odd: [fn(&mut Span); 6] = [
+        |span| (span.start_time_unix_nano, span.end_time_unix_nano) = (0, u64::MAX),
+        |span| (span.start_time_unix_nano, span.end_time_unix_nano) = (2, 1),
+        |span| span.kind = 99,
+        |span| span.kind = -1,
+        |span| span.status.as_mut().unwrap().code = 7,
+        |span| span.name.clear(),
+    ];
+    for way in WAYS {
+        let backend = FakeBackend::start().await;
+        let relay = Setup::to(&backend.endpoint()).start();
+        let mut request = generate::request("client", 0, 6);
+        let spans = &mut request.resource_spans[0].scope_spans[0].spans;
+        for (span, odd) in spans.iter_mut().zip(odd) {
+            odd(span);
+        }
+        let answer = taken(&relay, way, &request.encode_to_vec()).await;
+        assert_eq!(answer.partial_success, None, "{way:?}");
+        let totals = relay.stop().await.totals;
+        assert_eq!((totals.accepted, totals.rejected), (6, 0));
+        assert_eq!(backend.taken(), [request], "{way:?}");
+    }
+}
+
 /// Leaves only the first spans.
 fn spans_only(request: &mut ExportTraceServiceRequest, count: usize) {
     request.resource_spans[0].scope_spans[0]
