@@ -54,23 +54,21 @@ impl<'a> Intake<'a> {
     ) -> Result<Self, Refusal> {
         let request_bytes_max = room.request_bytes_max;
         let likely = announced.unwrap_or(UNANNOUNCED_CLAIM);
-        let decompressor = Decompressor::of(compression).map(Box::new);
-        let (expected, state, capacity_max) = match &decompressor {
-            None => (likely, 0, announced.unwrap_or(request_bytes_max)),
+        let (expected, capacity_max) = match compression {
+            Compression::Identity => (likely, announced.unwrap_or(request_bytes_max)),
             // One byte over the limit tells a body that is too large from one that has just the size.
-            Some(decompressor) => (
+            Compression::Gzip | Compression::Deflate | Compression::Zstd => (
                 likely.saturating_mul(COMPRESSION_RATIO),
-                decompressor.state_bytes(),
                 request_bytes_max.saturating_add(1),
             ),
         };
         let first = expected.min(FIRST_CLAIM_MAX).min(request_bytes_max);
-        let permit = room.claim(first + state).await?;
+        let permit = room.claim(first + compression.state_bytes()).await?;
         Ok(Self {
             room,
             permit,
             bytes: Vec::with_capacity(first),
-            decompressor,
+            decompressor: Decompressor::of(compression).map(Box::new),
             capacity_max,
             arrived: 0,
         })
@@ -246,7 +244,7 @@ mod tests {
             let held = take(&bomb, Some(bomb.len()), Compression::Gzip).await;
             assert_eq!(held.is_ok(), taken, "{bytes}");
             if let Ok((held_max, _)) = held {
-                let state_bytes = Decompressor::of(Compression::Gzip).unwrap().state_bytes();
+                let state_bytes = Compression::Gzip.state_bytes();
                 assert!(held_max <= MAX + 1 + state_bytes, "{held_max}");
             }
         }

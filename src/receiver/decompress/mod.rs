@@ -42,6 +42,15 @@ impl Compression {
             _ => None,
         }
     }
+
+    /// What undoing it holds from the beginning, in bytes.
+    pub(super) fn state_bytes(self) -> usize {
+        match self {
+            Self::Identity => 0,
+            Self::Gzip | Self::Deflate => zlib::STATE_BYTES,
+            Self::Zstd => zstd::STATE_BYTES,
+        }
+    }
 }
 
 /// Undoes one body.
@@ -83,14 +92,6 @@ impl Decompressor {
             Compression::Gzip => Some(Self::Zlib(Zlib::gzip())),
             Compression::Deflate => Some(Self::Zlib(Zlib::deflate())),
             Compression::Zstd => Some(Self::Zstd(Zstd::new())),
-        }
-    }
-
-    /// What it holds from the beginning, in bytes.
-    pub(super) fn state_bytes(&self) -> usize {
-        match self {
-            Self::Zlib(_) => zlib::STATE_BYTES,
-            Self::Zstd(_) => zstd::STATE_BYTES,
         }
     }
 
@@ -264,6 +265,31 @@ mod tests {
             let undone = undone(compression, &bomb, bomb.len(), 65_536, 1_000_000);
             assert_eq!(undone, Ok(None), "{compression:?}");
         }
+    }
+
+    /// As a sender writes it that does not know how much there will be, with a window of so many bytes as a power of two.
+    fn zstd_with_window(log: u32, plain: &[u8]) -> Vec<u8> {
+        let mut encoder = ::zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(log).unwrap();
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn windows_have_a_limit_and_do_not_grow_beyond_what_was_paid() {
+        let plain = numbers();
+        let read = |bytes: &[u8]| undone(Compression::Zstd, bytes, 1000, 4096, usize::MAX);
+        for (log, taken) in [(10, true), (17, true), (23, true), (24, false)] {
+            let expected = if taken {
+                Ok(Some(plain.clone()))
+            } else {
+                Err(Corrupt::Window)
+            };
+            assert!(read(&zstd_with_window(log, &plain)) == expected, "{log}");
+        }
+        let (small, large) = (zstd_with_window(18, &plain), zstd_with_window(19, &plain));
+        assert!(read(&[&large[..], &small].concat()).is_ok());
+        assert_eq!(read(&[&small[..], &large].concat()), Err(Corrupt::Window));
     }
 
     #[test]
