@@ -30,7 +30,13 @@ pub(super) async fn transcoded(whole: Whole, room: &Room) -> Result<FromJson, Re
     // RFC 8259, 8.1 wants UTF-8; a span's odd string is no reason to lose a request.
     let repaired_bytes_max = bytes.len() * REPAIRED_BYTES_PER_BYTE;
     room.grow(&mut permit, repaired_bytes_max).await?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let mut text = String::with_capacity(repaired_bytes_max);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
     drop(bytes);
     permit.shrink_to(text.capacity());
     write(&text, permit, room).await
