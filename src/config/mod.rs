@@ -4,6 +4,7 @@
 //! same environment gives the same answer, at the start and at every reload. All mistakes are reported at once.
 
 pub mod collector;
+mod cors;
 mod destination;
 mod endpoint;
 mod files;
@@ -278,7 +279,7 @@ fn receivers(settings: &Settings, findings: &mut Findings) -> Option<receiver::O
     Some(receiver::Options {
         grpc_listen: settings.listen("receivers.grpc.listen")?.0,
         http_listen: settings.listen("receivers.http.listen")?.0,
-        cors_allowed_origins: origins(settings, findings)?,
+        cors_allowed_origins: cors::origins(settings, findings)?,
         request_bytes_max: settings.bytes("receivers.request_bytes_max")?,
         connections_max: settings.integer("receivers.connections_max")?,
         streams_max: settings.integer("receivers.streams_max")?,
@@ -289,30 +290,6 @@ fn receivers(settings: &Settings, findings: &mut Findings) -> Option<receiver::O
         wait_max: settings.duration("queue.wait_max")?,
         shutdown_deadline: settings.duration("shutdown.deadline")?,
     })
-}
-
-fn origins(settings: &Settings, findings: &mut Findings) -> Option<Vec<String>> {
-    let path = "receivers.http.cors_allowed_origins";
-    let origins = settings.texts(path)?;
-    for origin in origins.iter().filter(|origin| !is_origin(origin)) {
-        let message = format!(
-            "`{origin}` is no origin: write a scheme, a host and, where it is not the scheme's own, a port, in lower case and \
-             without a path, such as `https://shop.example`, or `*` for all"
-        );
-        findings.mistake(&settings.place(path), path, message);
-    }
-    Some(origins.to_vec())
-}
-
-/// Whether a browser could send it (Fetch, "`Origin` header"), or it stands for all.
-fn is_origin(text: &str) -> bool {
-    let usable = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".:-_[]+".contains(c);
-    let Some((scheme, host)) = text.split_once("://") else {
-        return matches!(text, "*" | "null");
-    };
-    [scheme, host]
-        .iter()
-        .all(|part| !part.is_empty() && part.chars().all(usable))
 }
 
 fn admin(

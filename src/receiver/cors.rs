@@ -28,9 +28,8 @@ pub(super) fn is_preflight(head: &Parts) -> bool {
         && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// What the page of this request is to be told that it may be: its own origin, or any; `None` where it is nothing, or no page.
-pub(super) fn allowed(headers: &HeaderMap, origins: &[String]) -> Option<HeaderValue> {
-    let origin = headers.get(ORIGIN)?;
+/// What a page of `origin` is told that it may be: its own origin, or any; `None` where it may not send.
+pub(super) fn allowed(origin: &HeaderValue, origins: &[String]) -> Option<HeaderValue> {
     if origins.iter().any(|allowed| allowed == ANY) {
         return Some(HeaderValue::from_static(ANY));
     }

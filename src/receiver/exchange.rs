@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Request, Response, request::Parts};
+use http::{HeaderMap, Request, Response, header::ORIGIN, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep_until};
@@ -78,10 +78,9 @@ impl hyper::service::Service<Request<Incoming>> for Exchange {
 impl Exchange {
     async fn answer(&self, request: Request<Incoming>, holding: Held) -> Response<Sending> {
         let (head, body) = request.into_parts();
-        let origin = cors::allowed(
-            &head.headers,
-            &self.shared.options.load().cors_allowed_origins,
-        );
+        let origin = head.headers.get(ORIGIN).and_then(|origin| {
+            cors::allowed(origin, &self.shared.options.load().cors_allowed_origins)
+        });
         let mut response = self.route(head, body, holding, origin.is_some()).await;
         if let Some(origin) = origin {
             cors::expose(response.headers_mut(), origin);
