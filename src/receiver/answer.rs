@@ -2,6 +2,8 @@
 //!
 //! It decides nothing: `request::Reason::row` is the table, this file writes its rows down.
 
+mod json;
+
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
@@ -20,7 +22,6 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceResponse,
 };
 use prost::Message;
-use serde_json::json;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -86,7 +87,7 @@ impl Dialect {
         match self {
             Self::Grpc => grpc_message(&response.encode_to_vec()),
             Self::Protobuf => http_message(response.encode_to_vec().into(), otlp::PROTOBUF),
-            Self::Json => http_message(json_response(&response), otlp::JSON),
+            Self::Json => http_message(json::response(&response), otlp::JSON),
         }
     }
 
@@ -106,7 +107,7 @@ impl Dialect {
                 Bytes::copy_from_slice(status.details()),
                 otlp::PROTOBUF,
             ),
-            Self::Json => http_status(row.status, json_status(&status, delay), otlp::JSON),
+            Self::Json => http_status(row.status, json::status(&status, delay), otlp::JSON),
         };
         self.advise(refusal.reason, delay, response.headers_mut());
         response
@@ -174,18 +175,6 @@ fn response_to(receipt: Receipt) -> ExportTraceServiceResponse {
     ExportTraceServiceResponse { partial_success }
 }
 
-/// The response in proto3's JSON, where 64-bit integers are strings.
-fn json_response(response: &ExportTraceServiceResponse) -> Bytes {
-    let document = match &response.partial_success {
-        None => json!({}),
-        Some(told) => json!({ "partialSuccess": {
-            "rejectedSpans": told.rejected_spans.to_string(),
-            "errorMessage": told.error_message,
-        } }),
-    };
-    document.to_string().into()
-}
-
 fn grpc_message(message: &[u8]) -> Response<AnswerBody> {
     let mut trailers = HeaderMap::with_capacity(1);
     trailers.insert(Status::GRPC_STATUS, HeaderValue::from_static("0"));
@@ -236,18 +225,6 @@ fn with_type(
     let content_type = HeaderValue::from_static(content_type);
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
-}
-
-/// `google.rpc.Status` in proto3's JSON.
-fn json_status(status: &Status, delay: Option<Duration>) -> Bytes {
-    let mut document = json!({ "code": i32::from(status.code()), "message": status.message() });
-    if let Some(delay) = delay {
-        document["details"] = json!([{
-            "@type": "type.googleapis.com/google.rpc.RetryInfo",
-            "retryDelay": format!("{:.3}s", delay.as_secs_f64()),
-        }]);
-    }
-    document.to_string().into()
 }
 
 // === impl AnswerBody ===
@@ -306,6 +283,7 @@ impl Body for AnswerBody {
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
+    use serde_json::json;
 
     use super::*;
 
