@@ -1,5 +1,5 @@
 //! OTLP/JSON becomes OTLP protobuf, which then goes the way of every request. No I/O, no clock, no tree: one pass over the text
-//! writes one message, and nothing is allocated per value.
+//! writes one message, and nothing is allocated per value, but for a moment the name in a key that has escapes.
 //!
 //! It is as tolerant as senders are odd (OTLP, "JSON Protobuf Encoding", and what proto3 asks of parsers): ids in hexadecimal
 //! of any case, numbers as strings, `null` for anything that is absent, names of enums, both spellings of keys, unknown
