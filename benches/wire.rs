@@ -14,16 +14,16 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use otlp_relay::{
     json,
-    wire::{self, Checks, Wanted},
+    wire::{self, Checks, Detail, Wanted},
 };
 use prost::Message;
 use support::{corpus, generate};
 
 const CHECKS: Checks = Checks {
     wanted: Wanted {
-        resource_attributes: false,
-        span_attributes: false,
-        events: false,
+        resource_attributes: Detail::Nothing,
+        span_attributes: Detail::Nothing,
+        events: Detail::Nothing,
         status: false,
         scope: false,
     },

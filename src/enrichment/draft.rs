@@ -10,8 +10,8 @@ mod edits;
 use std::mem;
 
 use crate::{
-    otlp::{self, FieldNumber},
-    wire::{Field, Fields, Prepend, WireType},
+    otlp::FieldNumber,
+    wire::{self, Field, Fields, Prepend, WireType},
 };
 
 /// Room for the parts of a usual message. Chosen by eye: a span of a database client has about twenty attributes.
@@ -196,26 +196,29 @@ impl<'a> Draft<'a> {
         if mem::replace(&mut self.loaded, true) {
             return;
         }
-        let mut end = 0;
-        for field in Fields::of(self.message).readable() {
-            end = field.end;
+        let mut passed_from = 0;
+        for field in Fields::of(self.message) {
+            // The door lets no broken framing in; if it did, the rest would pass as it came.
+            let Ok(field) = field else { break };
             let kind = self.layout.kind(&field);
-            if let (Kind::Passed, Some(last)) = (kind, self.parts.last_mut())
-                && let (Kind::Passed, Piece::Message(_, to)) = (last.kind, &mut last.bytes)
-            {
-                *to = field.end;
+            if kind == Kind::Passed {
                 continue;
             }
+            self.note_passed(passed_from, field.start);
             self.parts.push(Part {
                 kind,
                 bytes: Piece::Message(field.start, field.end),
             });
+            passed_from = field.end;
         }
-        if end < self.message.len() {
-            // The door lets no broken framing in; if it did, the rest would pass as it came.
+        self.note_passed(passed_from, self.message.len());
+    }
+
+    fn note_passed(&mut self, from: usize, to: usize) {
+        if from < to {
             self.parts.push(Part {
                 kind: Kind::Passed,
-                bytes: Piece::Message(end, self.message.len()),
+                bytes: Piece::Message(from, to),
             });
         }
     }
@@ -234,7 +237,7 @@ impl Layout {
             return Kind::Passed;
         }
         if field.number == self.attributes {
-            return Kind::Attribute(key_of(field.value));
+            return Kind::Attribute(wire::key(field.value));
         }
         if self.apart.contains(&field.number) {
             return Kind::Apart(field.number);
@@ -263,15 +266,6 @@ pub(super) fn append_others(message: &[u8], number: FieldNumber, out: &mut Vec<u
             out.extend_from_slice(field.raw(message));
         }
     }
-}
-
-/// The key of a `KeyValue`: of a repeated one the last counts.
-fn key_of(key_value: &[u8]) -> &[u8] {
-    Fields::of(key_value)
-        .readable()
-        .filter(|field| (field.number, field.wire_type) == (otlp::key_value::KEY, WireType::Len))
-        .last()
-        .map_or(&[], |field| field.value)
 }
 
 fn part_of(bytes: &[u8], from: usize, to: usize) -> &[u8] {

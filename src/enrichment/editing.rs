@@ -10,7 +10,7 @@ use super::{
 use crate::{
     matching::Matcher,
     otlp,
-    wire::{Fields, Prepend, ResourceView, ScopeView, SpanView, WireType},
+    wire::{Detail, Fields, Prepend, ResourceView, ScopeView, SpanView, WireType},
 };
 
 /// Edits the parts of one request. Its scratch memory is kept from part to part, so nothing is allocated per span.
@@ -144,7 +144,7 @@ impl<'a> Editing<'a> {
     fn span_holds(&mut self, matcher: Option<&Matcher>, span: SpanView<'a>) -> bool {
         let Some(matcher) = matcher else { return true };
         // Edits change attributes only: for other conditions the span as it came will do, and costs no copy.
-        let message = if matcher.wanted().span_attributes {
+        let message = if matcher.wanted().span_attributes != Detail::Nothing {
             self.span.view()
         } else {
             span.message

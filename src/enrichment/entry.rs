@@ -12,7 +12,7 @@ use super::{
 use crate::{
     matching::{Glob, Matcher},
     otlp,
-    wire::Wanted,
+    wire::{Detail, Wanted},
 };
 
 /// By how much the lengths of an attribute and its value may grow when its content does.
@@ -83,23 +83,26 @@ impl Level {
         Layout { attributes, apart }
     }
 
-    fn wanted(self) -> Wanted {
-        Wanted {
-            resource_attributes: self == Self::Resource,
-            span_attributes: self == Self::Span,
-            events: self == Self::Event,
-            ..Wanted::default()
+    /// What operations that read `detail` of attributes here want.
+    fn wanted(self, detail: Detail) -> Wanted {
+        let mut wanted = Wanted::default();
+        match self {
+            Self::Resource => wanted.resource_attributes = detail,
+            Self::Span => wanted.span_attributes = detail,
+            Self::Event => wanted.events = detail,
         }
+        wanted
     }
 }
 
 impl Entry {
     /// What it reads.
     pub(super) fn wanted(&self) -> Wanted {
-        self.matcher
-            .as_ref()
-            .map_or_else(Wanted::default, Matcher::wanted)
-            .union(self.on.wanted())
+        let matched = self.matcher.as_ref().map(Matcher::wanted);
+        let detail = self.operations.iter().map(Operation::reads).max();
+        matched
+            .unwrap_or_default()
+            .union(self.on.wanted(detail.unwrap_or_default()))
     }
 
     /// The bytes by which it usually makes a message longer, at most; masks are not foreseen.
@@ -117,6 +120,16 @@ impl Entry {
 }
 
 impl Operation {
+    /// What it reads of the attributes it looks at.
+    fn reads(&self) -> Detail {
+        match self {
+            Self::Set(_) | Self::SetIfAbsent(_) | Self::Rename { .. } | Self::Remove(_) => {
+                Detail::Keys
+            }
+            Self::Hash(..) | Self::Rewrite(_) => Detail::Values,
+        }
+    }
+
     fn growth_bytes(&self) -> usize {
         match self {
             Self::Set(setting) | Self::SetIfAbsent(setting) => setting.field.len(),

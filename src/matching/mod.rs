@@ -10,7 +10,7 @@ pub use glob::Glob;
 
 use condition::{ResourceCondition, SpanCondition};
 
-use crate::wire::{ResourceView, ScopeView, SpanView, Wanted};
+use crate::wire::{Detail, ResourceView, ScopeView, SpanView, Wanted};
 
 /// All conditions of one `match`; without any it holds for everything. A span is tested in three steps, so that what
 /// holds for a resource or a scope is tested once for all its spans. Two are equal when they have the same conditions, in
@@ -27,15 +27,20 @@ pub struct Matcher {
 impl Matcher {
     /// What it reads of a span.
     pub fn wanted(&self) -> Wanted {
+        let values_if = |read| {
+            if read {
+                Detail::Values
+            } else {
+                Detail::Nothing
+            }
+        };
+        let mut resource = self.resource.iter();
         Wanted {
-            resource_attributes: self
-                .resource
-                .iter()
-                .any(ResourceCondition::reads_attributes),
-            span_attributes: self.span.iter().any(SpanCondition::reads_attributes),
+            resource_attributes: values_if(resource.any(ResourceCondition::reads_attributes)),
+            span_attributes: values_if(self.span.iter().any(SpanCondition::reads_attributes)),
             status: self.span.iter().any(SpanCondition::reads_status),
             scope: self.reads_scope(),
-            events: false,
+            events: Detail::Nothing,
         }
     }
 

@@ -8,7 +8,10 @@ use opentelemetry_proto::tonic::{
 use prost::Message;
 
 use super::*;
-use crate::document::{self, Findings};
+use crate::{
+    document::{self, Findings},
+    wire::Detail,
+};
 
 /// The messages that a [`Matcher`] is tested against, encoded.
 struct Sample {
@@ -213,7 +216,7 @@ fn what_is_wanted_is_what_is_read() {
         (
             "resource_attributes: { a: 1 }",
             Wanted {
-                resource_attributes: true,
+                resource_attributes: Detail::Values,
                 ..nothing
             },
         ),
@@ -222,7 +225,7 @@ fn what_is_wanted_is_what_is_read() {
             Wanted {
                 scope: true,
                 status: true,
-                span_attributes: true,
+                span_attributes: Detail::Values,
                 ..nothing
             },
         ),

@@ -6,7 +6,7 @@ use crate::{
     otlp,
     request::Request,
     sampling::{Decision, ThresholdChange, rewrite_trace_state},
-    wire::{Emitter, Keep, ResourceEntry, SHARE_BYTES_MIN, ScopeEntry, SpanEntry, Written},
+    wire::{Detail, Emitter, Keep, ResourceEntry, SHARE_BYTES_MIN, ScopeEntry, SpanEntry, Written},
 };
 
 /// Room for resources, scopes and lengths that are written between shared parts, in bytes; what is beyond it takes one more
@@ -61,7 +61,9 @@ pub(super) fn plan(enricher: &Enricher, request: &Request, decided: &Decided) ->
         return without_room(How::Untouched);
     }
     let wanted = enricher.wanted();
-    let edits_spans = wanted.span_attributes || wanted.events || decided.rewritten > 0;
+    let edits_spans = wanted.span_attributes != Detail::Nothing
+        || wanted.events != Detail::Nothing
+        || decided.rewritten > 0;
     let keep = if edits_spans {
         Keep::Copy
     } else {

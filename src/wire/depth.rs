@@ -1,9 +1,9 @@
 //! Checks below a span's fields, made only where something reads there.
 
 use super::{
-    Wanted,
+    Detail, Wanted,
     fields::{Broken, Field, Fields, WireType},
-    views::key_value,
+    views::{key_value, plain_key_value},
 };
 use crate::otlp;
 
@@ -15,7 +15,7 @@ const VALUE_DEPTH_MAX: u8 = 64;
 pub(super) fn resource_is_readable(resource: &[u8], wanted: Wanted) -> bool {
     Fields::of(resource).all(|field| {
         field.is_ok_and(|field| match field.number {
-            otlp::resource::ATTRIBUTES if wanted.resource_attributes => {
+            otlp::resource::ATTRIBUTES if wanted.resource_attributes == Detail::Values => {
                 message_of(&field).and_then(key_value_is_readable).is_ok()
             }
             otlp::resource::ATTRIBUTES => message_of(&field).is_ok_and(service_name_is_readable),
@@ -25,9 +25,9 @@ pub(super) fn resource_is_readable(resource: &[u8], wanted: Wanted) -> bool {
 }
 
 fn service_name_is_readable(message: &[u8]) -> bool {
-    let whole = Fields::of(message).all(|field| field.is_ok());
     let (key, _) = key_value(message);
-    whole && (key != otlp::SERVICE_NAME.as_bytes() || key_value_is_readable(message).is_ok())
+    key_is_readable(message).is_ok()
+        && (key != otlp::SERVICE_NAME.as_bytes() || key_value_is_readable(message).is_ok())
 }
 
 pub(super) fn scope_is_readable(scope: &[u8], wanted: Wanted) -> bool {
@@ -41,10 +41,15 @@ pub(super) fn scope_is_readable(scope: &[u8], wanted: Wanted) -> bool {
 
 /// Whether what is wanted of a span, whose fields are known to be whole, can be read.
 pub fn span_is_readable(span: &[u8], wanted: Wanted) -> bool {
+    let reads_attributes = wanted.span_attributes != Detail::Nothing;
     Fields::of(span).readable().all(|field| {
         let read = match field.number {
-            otlp::span::ATTRIBUTES if wanted.span_attributes => key_value_is_readable(field.value),
-            otlp::span::EVENTS if wanted.events => event_is_readable(field.value),
+            otlp::span::ATTRIBUTES if reads_attributes => {
+                attribute_is_readable(field.value, wanted.span_attributes)
+            }
+            otlp::span::EVENTS if wanted.events != Detail::Nothing => {
+                event_is_readable(field.value, wanted.events)
+            }
             otlp::span::STATUS if wanted.status => status_is_readable(field.value),
             _ => Ok(()),
         };
@@ -52,14 +57,24 @@ pub fn span_is_readable(span: &[u8], wanted: Wanted) -> bool {
     })
 }
 
-pub(super) fn event_is_readable(message: &[u8]) -> Result<(), Broken> {
+/// Whether as much of an event's attributes as `detail` says can be read.
+pub(super) fn event_is_readable(message: &[u8], detail: Detail) -> Result<(), Broken> {
     for field in Fields::of(message) {
         let field = field?;
         if field.number == otlp::event::ATTRIBUTES {
-            key_value_is_readable(message_of(&field)?)?;
+            attribute_is_readable(message_of(&field)?, detail)?;
         }
     }
     Ok(())
+}
+
+/// Whether as much of a `KeyValue` as `detail` says can be read.
+pub(super) fn attribute_is_readable(message: &[u8], detail: Detail) -> Result<(), Broken> {
+    match detail {
+        Detail::Nothing => Ok(()),
+        Detail::Keys => key_is_readable(message),
+        Detail::Values => key_value_is_readable(message),
+    }
 }
 
 pub(super) fn status_is_readable(message: &[u8]) -> Result<(), Broken> {
@@ -72,12 +87,30 @@ pub(super) fn status_is_readable(message: &[u8]) -> Result<(), Broken> {
     Ok(())
 }
 
+/// Checks a `KeyValue` down to its fields.
+#[inline]
+fn key_is_readable(message: &[u8]) -> Result<(), Broken> {
+    if plain_key_value(message).is_some() {
+        return Ok(());
+    }
+    for field in Fields::of(message) {
+        let field = field?;
+        if field.number == otlp::key_value::KEY {
+            message_of(&field)?;
+        }
+    }
+    Ok(())
+}
+
 /// Checks a `KeyValue` down to the last nested value.
-pub(super) fn key_value_is_readable(message: &[u8]) -> Result<(), Broken> {
+fn key_value_is_readable(message: &[u8]) -> Result<(), Broken> {
     key_value_at_depth(message, 0)
 }
 
 fn key_value_at_depth(message: &[u8], depth: u8) -> Result<(), Broken> {
+    if let Some((_, value)) = plain_key_value(message) {
+        return any_value_at_depth(value, depth);
+    }
     for field in Fields::of(message) {
         let field = field?;
         match field.number {

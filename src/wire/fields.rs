@@ -99,6 +99,12 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Whether all fields have been taken.
+    #[inline]
+    pub(super) fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Where the next field starts, counted as their ranges are.
     #[inline]
     pub(super) fn at(&self) -> usize {

@@ -31,26 +31,34 @@ pub use prepend::{Prepend, SHARE_BYTES_MIN};
 pub use repair::{Repaired, repair};
 pub use scan::{Checks, count, scan};
 pub use split::{Piece, Pieces, split};
-pub use views::{AnyValue, Attributes, EventView, ResourceView, ScopeView, SpanView};
+pub use views::{AnyValue, Attributes, EventView, ResourceView, ScopeView, SpanView, key};
 
 /// What the compiled policies and edits read of a span beyond its ids and name, so that the scan at the door checks it: a
 /// span broken there is rejected alone. What nobody reads passes as it came.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "a set of wishes, each independent of the others"
-)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Attributes of resources beyond `service.name`.
-    pub resource_attributes: bool,
+    /// Attributes of resources. Their keys and the value of `service.name` are read anyway.
+    pub resource_attributes: Detail,
     /// Attributes of spans.
-    pub span_attributes: bool,
-    /// Events and their attributes.
-    pub events: bool,
+    pub span_attributes: Detail,
+    /// Events, by what is read of their attributes.
+    pub events: Detail,
     /// The status.
     pub status: bool,
     /// The name of the scope.
     pub scope: bool,
+}
+
+/// What is read of attributes. Each reads what those before it read, too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Their keys: to set, rename or remove some.
+    Keys,
+    /// Their values, nested ones included.
+    Values,
 }
 
 impl Wanted {
@@ -58,9 +66,9 @@ impl Wanted {
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self {
-            resource_attributes: self.resource_attributes || other.resource_attributes,
-            span_attributes: self.span_attributes || other.span_attributes,
-            events: self.events || other.events,
+            resource_attributes: self.resource_attributes.max(other.resource_attributes),
+            span_attributes: self.span_attributes.max(other.span_attributes),
+            events: self.events.max(other.events),
             status: self.status || other.status,
             scope: self.scope || other.scope,
         }
@@ -70,8 +78,8 @@ impl Wanted {
     #[must_use]
     pub fn of_spans_beyond(self, other: Self) -> Self {
         Self {
-            span_attributes: self.span_attributes && !other.span_attributes,
-            events: self.events && !other.events,
+            span_attributes: self.span_attributes.beyond(other.span_attributes),
+            events: self.events.beyond(other.events),
             status: self.status && !other.status,
             ..Self::default()
         }
@@ -85,5 +93,11 @@ impl Wanted {
             scope: self.scope,
             ..Self::default()
         }
+    }
+}
+
+impl Detail {
+    fn beyond(self, other: Self) -> Self {
+        if self > other { self } else { Self::Nothing }
     }
 }

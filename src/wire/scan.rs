@@ -5,9 +5,9 @@
 //! left out alone. Invariant: what the index lists is walked later without errors.
 
 use super::{
-    Wanted,
+    Detail, Wanted,
     depth::{
-        event_is_readable, key_value_is_readable, message_of, resource_is_readable,
+        attribute_is_readable, event_is_readable, message_of, resource_is_readable,
         scope_is_readable, status_is_readable,
     },
     fields::{Broken, Field, Fields, WireType},
@@ -255,8 +255,12 @@ impl Reading {
             otlp::span::SPAN_ID => self.span_id = range,
             otlp::span::TRACE_STATE => self.entry.trace_state = range,
             otlp::span::NAME => self.entry.name = range,
-            otlp::span::ATTRIBUTES if self.wanted.span_attributes => key_value_is_readable(value)?,
-            otlp::span::EVENTS if self.wanted.events => event_is_readable(value)?,
+            otlp::span::ATTRIBUTES if self.wanted.span_attributes != Detail::Nothing => {
+                attribute_is_readable(value, self.wanted.span_attributes)?;
+            }
+            otlp::span::EVENTS if self.wanted.events != Detail::Nothing => {
+                event_is_readable(value, self.wanted.events)?;
+            }
             otlp::span::STATUS if self.wanted.status => status_is_readable(value)?,
             _ => {}
         }

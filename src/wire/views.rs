@@ -106,8 +106,28 @@ pub fn key_value(message: &[u8]) -> (&[u8], AnyValue<'_>) {
     (key, AnyValue::of(value))
 }
 
+/// The key of a `KeyValue`.
+#[inline]
+pub fn key(message: &[u8]) -> &[u8] {
+    key_and_message(message).0
+}
+
+/// The key and the value of a `KeyValue` as every encoder writes a short one: the key, then the value, and nothing else.
+#[inline]
+pub(super) fn plain_key_value(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut fields = Fields::of(message);
+    let key = fields.take_short(otlp::key_value::KEY)?;
+    let value = fields.take_short(otlp::key_value::VALUE)?;
+    fields.is_at_end().then_some((key, value))
+}
+
 /// The key of a `KeyValue`, and its value as a message; empty when there is none.
+#[inline]
 fn key_and_message(message: &[u8]) -> (&[u8], &[u8]) {
+    plain_key_value(message).unwrap_or_else(|| last_key_and_message(message))
+}
+
+fn last_key_and_message(message: &[u8]) -> (&[u8], &[u8]) {
     let mut key: &[u8] = &[];
     let mut value: &[u8] = &[];
     for field in Fields::of(message).readable() {

@@ -92,41 +92,44 @@ fn assert_counts(request: &ExportTraceServiceRequest, processed: &Processed) {
     assert!(generate::spans(request) >= processed.kept);
 }
 
-/// Edits have to read the attributes of what is kept. What is dropped is nobody's to read.
+/// Edits have to read attributes of what is kept, and no more of them than they look at. What is dropped, or what nobody looks
+/// at, is the destination's to judge.
 #[test]
 fn a_span_that_cannot_be_edited_is_rejected_if_it_is_kept() {
+    const NOTHING: &str = "[]";
+    const KEYS: &str = "[ { on: span, set: { a: b } } ]";
+    const VALUES: &str = "[ { on: span, set: { a: b }, mask: { a: b } } ]";
     let mut request = generate::request("standalone", 0, 3);
     request.resource_spans[0].scope_spans[0].spans[1].attributes[0] =
         generate::attribute("BROKEN", "value");
-    let mut body = request.encode_to_vec();
+    let body = request.encode_to_vec();
     let key_at = body.windows(6).position(|six| six == b"BROKEN").unwrap();
-    let value_tag = &mut body[key_at + 8];
-    assert_eq!(*value_tag, 0x0a, "a string");
-    *value_tag = 0x08;
-    for (fraction, kept, sampled_out, broken) in [(1, 2, 0, 1), (0, 0, 3, 0)] {
-        let policies = format!("default: {{ sample_fraction: {fraction} }}\n");
-        for edits in [
-            "{ on: span, set: { a: b } }",
-            "{ on: span, mask: { a: b } }",
-        ] {
-            let snapshot = settings::snapshot(&policies, &format!("[ {edits} ]"));
-            let processed = process(&snapshot, body.clone().into());
-            let found = (
-                processed.kept,
-                processed.sampled_out,
-                processed.unusable.broken,
-            );
-            assert_eq!(found, (kept, sampled_out, broken), "{edits}");
-            let spans = generate::spans(&decoded(&processed));
-            assert_eq!(spans, kept);
+    let (key_tag, value_tag, string_tag) = (key_at - 2, key_at + 6, key_at + 8);
+    for (at, was, becomes, rejecting) in [
+        (string_tag, 0x0a, 0x08, &[VALUES][..]), // a string that is a number
+        (value_tag, 0x12, 0x17, &[KEYS, VALUES]), // a field of no wire type
+        (key_tag, 0x0a, 0x0d, &[KEYS, VALUES]),  // a key that is a number
+    ] {
+        let mut body = body.clone();
+        assert_eq!(body[at], was);
+        body[at] = becomes;
+        for edits in [NOTHING, KEYS, VALUES] {
+            for kept in [0, 3] {
+                let policies = format!("default: {{ sample_fraction: {} }}\n", kept / 3);
+                let processed = process(&settings::snapshot(&policies, edits), body.clone().into());
+                let broken = u64::from(kept > 0 && rejecting.contains(&edits));
+                let found = (
+                    processed.kept,
+                    processed.sampled_out,
+                    processed.unusable.broken,
+                );
+                assert_eq!(
+                    found,
+                    (kept - broken, 3 - kept, broken),
+                    "{becomes} {edits}"
+                );
+            }
         }
-        // Where nobody reads it, it is the destination's to judge.
-        let snapshot = settings::snapshot(&policies, "[]");
-        let processed = process(&snapshot, body.clone().into());
-        assert_eq!(
-            (processed.kept, processed.unusable.broken),
-            (3 - sampled_out, 0)
-        );
     }
 }
 

@@ -2,16 +2,16 @@
 
 use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use otlp_relay::wire::{self, Checks, Index, Wanted};
+use otlp_relay::wire::{self, Checks, Detail, Index, Wanted};
 use proptest::prelude::*;
 use prost::Message;
 
 use crate::support::{corpus, generate};
 
 const EVERYTHING: Wanted = Wanted {
-    resource_attributes: true,
-    span_attributes: true,
-    events: true,
+    resource_attributes: Detail::Values,
+    span_attributes: Detail::Values,
+    events: Detail::Values,
     status: true,
     scope: true,
 };

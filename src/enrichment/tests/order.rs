@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::{
 };
 
 use super::support::{edited, edited_span, enricher, request, span_attributes, text};
-use crate::wire::{ScopeView, Wanted};
+use crate::wire::{Detail, ScopeView, Wanted};
 
 fn service(name: &str) -> Resource {
     Resource {
@@ -158,31 +158,45 @@ fn wanted_is_what_entries_and_their_conditions_read() {
         (
             "- { on: resource, set: { a: 1 } }",
             Wanted {
-                resource_attributes: true,
+                resource_attributes: Detail::Keys,
                 ..none
             },
         ),
         (
             "- { on: span, set: { a: 1 } }",
             Wanted {
-                span_attributes: true,
+                span_attributes: Detail::Keys,
+                ..none
+            },
+        ),
+        (
+            "- { on: span, set: { a: 1 }, mask: { secret: x } }",
+            Wanted {
+                span_attributes: Detail::Values,
+                ..none
+            },
+        ),
+        (
+            "- { on: resource, truncate_bytes: 9 }",
+            Wanted {
+                resource_attributes: Detail::Values,
                 ..none
             },
         ),
         (
             "- { on: event, set: { a: 1 } }",
             Wanted {
-                events: true,
+                events: Detail::Keys,
                 ..none
             },
         ),
         (
             "- { on: event, match: { status: ok, scope: x, attributes: { a: 1 } }, set: { a: 1 } }",
             Wanted {
-                events: true,
+                events: Detail::Keys,
                 status: true,
                 scope: true,
-                span_attributes: true,
+                span_attributes: Detail::Values,
                 ..none
             },
         ),

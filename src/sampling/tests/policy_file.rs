@@ -71,7 +71,7 @@ rules:
     let expected = crate::wire::Wanted {
         status: true,
         scope: true,
-        resource_attributes: true,
+        resource_attributes: crate::wire::Detail::Values,
         ..crate::wire::Wanted::default()
     };
     assert_eq!(sampler.wanted(), expected);
