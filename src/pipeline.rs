@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::{
-    budget::{Denied, Permit},
+    budget::Denied,
     metrics::{Metrics, PolicyCounters, Tally, Transport},
     processor::{Processed, Snapshot},
     queue::{Full, Payload, Queues},
@@ -81,12 +81,11 @@ impl Pipeline {
         self.stages.load_full()
     }
 
-    /// Takes a whole, decompressed body. Waits for room in the budget and the queues until `deadline`, then refuses it
+    /// Takes a whole body whose spans are counted. Waits for room in the budget and the queues until `deadline`, then refuses it
     /// whole. A future that is dropped before it is done counts as refused.
     pub async fn take(
         &self,
-        body: Bytes,
-        permit: Permit,
+        counted: Counted,
         origin: Origin,
         deadline: Instant,
     ) -> Result<Receipt, Refusal> {
@@ -95,7 +94,6 @@ impl Pipeline {
             wanted: stages.snapshot.wanted(),
             message_bytes_max: stages.message_bytes_max,
         };
-        let counted = Counted::new(body, permit)?;
         let mut refused_unless_taken = RefusedUnlessTaken {
             metrics: &self.metrics,
             store: &self.store,

@@ -173,8 +173,8 @@ impl Exchange {
             }
             Dialect::Grpc | Dialect::Protobuf => (whole, None),
         };
-        let Whole { bytes, permit } = whole;
-        let taking = shared.pipeline.take(bytes, permit, origin, room.deadline);
+        let counted = whole.counted()?;
+        let taking = shared.pipeline.take(counted, origin, room.deadline);
         let taken = room.wait(taking).await?;
         let mut receipt = taken.map_err(|refusal| room.told(refusal))?;
         if let Some(mistake) = mistake {

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     budget::Permit,
-    request::{Reason, Refusal},
+    request::{Counted, Reason, Refusal},
+    wire::Counting,
 };
 
 /// What is claimed for an announced length before a byte of it is there, at most, in bytes (design.md, "receiver").
@@ -36,6 +37,8 @@ pub(super) struct Intake<'a> {
     capacity_max: usize,
     /// Bytes as sent.
     arrived: usize,
+    /// Counts what `bytes` holds, in case it is a message.
+    counting: Counting,
 }
 
 /// A body that is whole, and what pays for it.
@@ -43,6 +46,8 @@ pub(super) struct Intake<'a> {
 pub(super) struct Whole {
     pub(super) bytes: Bytes,
     pub(super) permit: Permit,
+    /// Has seen the beginning of `bytes`.
+    counting: Counting,
 }
 
 impl<'a> Intake<'a> {
@@ -71,6 +76,7 @@ impl<'a> Intake<'a> {
             decompressor: Decompressor::of(compression).map(Box::new),
             capacity_max,
             arrived: 0,
+            counting: Counting::default(),
         })
     }
 
@@ -81,10 +87,13 @@ impl<'a> Intake<'a> {
             return Err(self.room.too_large("as sent"));
         }
         if self.decompressor.is_some() {
-            return self.decompress(chunk).await;
+            self.decompress(chunk).await?;
+        } else {
+            self.reserve(self.arrived).await?;
+            self.bytes.extend_from_slice(chunk);
         }
-        self.reserve(self.arrived).await?;
-        self.bytes.extend_from_slice(chunk);
+        // Now, while they are in the processor's caches.
+        self.counting.advance(&self.bytes);
         Ok(())
     }
 
@@ -94,6 +103,7 @@ impl<'a> Intake<'a> {
             mut permit,
             mut bytes,
             decompressor,
+            counting,
             ..
         } = self;
         if let Some(decompressor) = decompressor {
@@ -107,6 +117,7 @@ impl<'a> Intake<'a> {
         Ok(Whole {
             bytes: bytes.into(),
             permit,
+            counting,
         })
     }
 
@@ -140,6 +151,22 @@ impl<'a> Intake<'a> {
         self.room.grow(&mut self.permit, wanted - capacity).await?;
         self.bytes.reserve_exact(wanted - self.bytes.len());
         Ok(())
+    }
+}
+
+impl Whole {
+    /// A body that did not arrive as it is.
+    pub(super) fn made(bytes: Bytes, permit: Permit) -> Self {
+        Self {
+            bytes,
+            permit,
+            counting: Counting::default(),
+        }
+    }
+
+    /// Its spans, if it is a message.
+    pub(super) fn counted(self) -> Result<Counted, Refusal> {
+        Counted::counted_on(self.counting, self.bytes, self.permit)
     }
 }
 

@@ -23,7 +23,9 @@ pub(super) struct FromJson {
 
 /// Writes what `whole`, a body in JSON, stands for.
 pub(super) async fn transcoded(whole: Whole, room: &Room) -> Result<FromJson, Refusal> {
-    let Whole { bytes, mut permit } = whole;
+    let Whole {
+        bytes, mut permit, ..
+    } = whole;
     if let Ok(text) = std::str::from_utf8(&bytes) {
         return write(text, permit, room).await;
     }
@@ -57,7 +59,7 @@ async fn write(text: &str, mut permit: Permit, room: &Room) -> Result<FromJson, 
     permit.shrink_to(message.capacity());
     let bytes = Bytes::from(message);
     Ok(FromJson {
-        whole: Whole { bytes, permit },
+        whole: Whole::made(bytes, permit),
         mistake,
     })
 }

@@ -13,8 +13,8 @@ pub use refusal::{MESSAGE_BYTES_MAX, Reason, Refusal, Row};
 use crate::{
     budget::{Denied, Permit},
     wire::{
-        self, Checks, Counts, Index, ResourceEntry, ResourceView, ScopeEntry, ScopeView, SpanEntry,
-        SpanView, Unusable,
+        self, Checks, Counting, Counts, Index, ResourceEntry, ResourceView, ScopeEntry, ScopeView,
+        SpanEntry, SpanView, Unusable,
     },
 };
 
@@ -44,7 +44,12 @@ impl Counted {
     /// Checks the framing of `body`, a whole and decompressed `ExportTraceServiceRequest`, down to its spans. `permit` pays for
     /// the buffer that the body is in.
     pub fn new(body: Bytes, permit: Permit) -> Result<Self, Refusal> {
-        match wire::count(&body) {
+        Self::counted_on(Counting::default(), body, permit)
+    }
+
+    /// The same where `counting` has seen the beginning of the body, or all of it.
+    pub fn counted_on(counting: Counting, body: Bytes, permit: Permit) -> Result<Self, Refusal> {
+        match counting.finish(&body) {
             Ok(counts) => Ok(Self {
                 body,
                 counts,

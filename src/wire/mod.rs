@@ -10,6 +10,7 @@
     reason = "no request, of any shape, makes the process panic"
 )]
 
+mod count;
 mod depth;
 mod emit;
 pub mod fields;
@@ -22,6 +23,7 @@ pub mod schema;
 pub mod split;
 pub mod views;
 
+pub use count::{Counting, count};
 pub use depth::span_is_readable;
 pub use emit::{Emitter, Keep, Written};
 pub use fields::{Broken, Field, Fields, WireType};
@@ -29,7 +31,7 @@ pub use index::{Counts, Index, Range32, ResourceEntry, ScopeEntry, SpanEntry, Un
 pub use join::join_repeated;
 pub use prepend::{Prepend, SHARE_BYTES_MIN};
 pub use repair::{Repaired, repair};
-pub use scan::{Checks, count, scan};
+pub use scan::{Checks, scan};
 pub use split::{Piece, Pieces, split};
 pub use views::{AnyValue, Attributes, EventView, ResourceView, ScopeView, SpanView, key};
 

@@ -1,23 +1,19 @@
 //! The scan at the door: checks a request's framing down to each span's fields and notes where everything is.
 //!
-//! Two passes. [`count`] hops over the spans and checks the levels above them, so that the index is paid for and allocated
-//! at once; [`scan`] reads the spans. A body that is broken above a span is no OTLP; a span that is broken inside is
-//! left out alone. Invariant: what the index lists is walked later without errors.
+//! The second of two passes: [`count`](super::count()) has been over the levels above the spans. A body that is broken there is
+//! no OTLP; a span that is broken inside is left out alone. Invariant: what the index lists is walked later without errors.
 
 use super::{
     Detail, Wanted,
     depth::{
-        attribute_is_readable, event_is_readable, message_of, resource_is_readable,
-        scope_is_readable, status_is_readable,
+        attribute_is_readable, event_is_readable, resource_is_readable, scope_is_readable,
+        status_is_readable,
     },
     fields::{Broken, Field, Fields, WireType},
     index::{Counts, Index, Range32, ResourceEntry, ScopeEntry, SpanEntry, Unusable},
     prepend::VARINT_BYTES_MAX,
 };
 use crate::otlp::{self, SPAN_ID_BYTES, TRACE_ID_BYTES};
-
-/// The least bytes of a usable span: both ids, each with its tag and length.
-const SPAN_BYTES_MIN: usize = TRACE_ID_BYTES + SPAN_ID_BYTES + 4;
 
 /// What the scan checks beyond framing.
 #[derive(Clone, Copy, Debug)]
@@ -28,71 +24,7 @@ pub struct Checks {
     pub message_bytes_max: usize,
 }
 
-// === count ===
-
-/// Counts the parts of a request and checks the levels above its spans.
-pub fn count(body: &[u8]) -> Result<Counts, Broken> {
-    let mut counts = Counts::default();
-    for field in Fields::of(body) {
-        let field = field?;
-        if field.number == otlp::request::RESOURCE_SPANS {
-            counts.resources = counts.resources.saturating_add(1);
-            count_resource_spans(message_of(&field)?, &mut counts)?;
-        }
-    }
-    Ok(counts)
-}
-
-fn count_resource_spans(message: &[u8], counts: &mut Counts) -> Result<(), Broken> {
-    let mut resources = 0_u32;
-    for field in Fields::of(message) {
-        let field = field?;
-        match field.number {
-            otlp::resource_spans::RESOURCE => {
-                message_of(&field)?;
-                resources = resources.saturating_add(1);
-            }
-            otlp::resource_spans::SCOPE_SPANS => {
-                counts.scopes = counts.scopes.saturating_add(1);
-                count_scope_spans(message_of(&field)?, counts)?;
-            }
-            otlp::resource_spans::SCHEMA_URL => {
-                message_of(&field)?;
-            }
-            _ => {}
-        }
-    }
-    counts.repeated |= resources > 1;
-    Ok(())
-}
-
-fn count_scope_spans(message: &[u8], counts: &mut Counts) -> Result<(), Broken> {
-    let mut scopes = 0_u32;
-    for field in Fields::of(message) {
-        let field = field?;
-        match field.number {
-            otlp::scope_spans::SPANS => {
-                let long_enough = message_of(&field)?.len() >= SPAN_BYTES_MIN;
-                counts.spans = counts.spans.saturating_add(1);
-                counts.indexed_max = counts.indexed_max.saturating_add(usize::from(long_enough));
-            }
-            otlp::scope_spans::SCOPE => {
-                message_of(&field)?;
-                scopes = scopes.saturating_add(1);
-            }
-            otlp::scope_spans::SCHEMA_URL => {
-                message_of(&field)?;
-            }
-            _ => {}
-        }
-    }
-    counts.repeated |= scopes > 1;
-    Ok(())
-}
-
-// === scan ===
-
-/// Indexes a request that [`count`] has counted.
+/// Indexes a request that [`count`](super::count()) has counted.
 pub fn scan(body: &[u8], counts: &Counts, checks: &Checks) -> Result<Index, Broken> {
     let mut index = Index {
         resources: Vec::with_capacity(counts.resources),

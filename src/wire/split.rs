@@ -5,10 +5,11 @@ use bytes::Bytes;
 
 use super::{
     Wanted,
+    count::count,
     emit::{Emitter, Keep},
     fields::Fields,
     index::{Index, Range32, ResourceEntry, ScopeEntry, SpanEntry},
-    scan::{Checks, count, scan},
+    scan::{Checks, scan},
 };
 use crate::otlp::{self, FieldNumber};
 
