@@ -236,6 +236,10 @@ impl<'a> Writer<'a> {
             return self.out.part(scope.field);
         }
         let end = self.out.mark();
+        let around = scope.span_fields.map(|spans| scope.message.around(spans));
+        if let Some((_, behind)) = around {
+            self.out.part(behind);
+        }
         let spans = self.request.spans_of(scope);
         for (span, decision) in spans.iter().zip(decisions).rev() {
             if !decision.keep {
@@ -250,8 +254,13 @@ impl<'a> Writer<'a> {
                 self.out.part(span.field);
             }
         }
-        self.out
-            .fields_except(scope.message, &[otlp::scope_spans::SPANS]);
+        match around {
+            Some((before, _)) => self.out.part(before),
+            None => {
+                let spans = &[otlp::scope_spans::SPANS];
+                self.out.fields_except(scope.message, spans);
+            }
+        }
         self.out.close(otlp::resource_spans::SCOPE_SPANS, end);
     }
 

@@ -99,6 +99,16 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// As the others, for a field whose tag is written in two bytes.
+    #[inline]
+    pub(super) fn skip_fixed32(&mut self, number: FieldNumber) {
+        if let &[low @ 0x80..=0xff, high @ 1..0x80, _, _, _, _, ref rest @ ..] = self.rest
+            && u32::from(low & 0x7f) | u32::from(high) << 7 == number << 3 | 5
+        {
+            self.rest = rest;
+        }
+    }
+
     /// Whether all fields have been taken.
     #[inline]
     pub(super) fn is_at_end(&self) -> bool {

@@ -56,6 +56,8 @@ pub struct ScopeEntry {
     pub message: Range32,
     /// The `InstrumentationScope` message; not present when there is none.
     pub scope: Range32,
+    /// Where the fields of all its spans are, if nothing stands between them, as nearly always.
+    pub span_fields: Option<Range32>,
     /// Its usable spans in [`Index::spans`].
     pub spans: Range32,
     /// It has spans that are not usable.
@@ -159,6 +161,21 @@ impl Range32 {
     #[inline]
     pub fn of<'a>(&self, whole: &'a [u8]) -> &'a [u8] {
         whole.get(self.indices()).unwrap_or_default()
+    }
+
+    /// What of it stands before `inner`, a part of it, and what stands behind.
+    #[inline]
+    pub fn around(&self, inner: Self) -> (Self, Self) {
+        let (start, end) = (self.start, self.end);
+        let before = Self {
+            start,
+            end: inner.start,
+        };
+        let behind = Self {
+            start: inner.end,
+            end,
+        };
+        (before, behind)
     }
 
     /// As indices.

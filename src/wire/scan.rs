@@ -108,9 +108,12 @@ impl<'a> Scan<'a> {
         };
         // The scope may stand behind its spans, and what stands around a span goes with it into every message.
         let mut around = 0_usize;
+        let mut spans = None;
         for part in self.fields(entry.message) {
             let part = part?;
             if part.number == otlp::scope_spans::SPANS {
+                let (first, _) = spans.unwrap_or((part.start, part.end));
+                spans = Some((first, part.end));
                 continue;
             }
             around = around.saturating_add(part.end.saturating_sub(part.start));
@@ -118,6 +121,9 @@ impl<'a> Scan<'a> {
                 entry.scope = Range32::of_value(&part);
             }
         }
+        entry.span_fields = spans
+            .map(|(start, end)| Range32::new(start, end))
+            .filter(|spans| spans.len().saturating_add(around) == entry.message.len());
         let readable = readable && scope_is_readable(entry.scope.of(self.body), self.checks.wanted);
         let span_bytes_max = value_bytes_max(scope_bytes_max).saturating_sub(around);
         let first_span = self.index.spans.len();
@@ -235,7 +241,9 @@ fn span_entry(body: &[u8], field: &Field<'_>, wanted: Wanted) -> Result<Option<S
     fields.skip_fixed64(otlp::span::END_TIME);
     reading.take(&mut fields, otlp::span::ATTRIBUTES)?;
     reading.take(&mut fields, otlp::span::EVENTS)?;
+    reading.take(&mut fields, otlp::span::LINKS)?;
     reading.take(&mut fields, otlp::span::STATUS)?;
+    fields.skip_fixed32(otlp::span::FLAGS);
     for part in fields {
         let part = part?;
         if !is_of_its_type(&part) {
