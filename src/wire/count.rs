@@ -44,46 +44,73 @@ enum Level {
     ScopeSpans,
 }
 
+/// Why no more fields are taken.
+enum Step {
+    /// The last one is a message whose fields come first.
+    Entered,
+    /// It was the last one of its message.
+    Ended,
+    /// The next one has not arrived.
+    MoreToCome,
+}
+
 impl Counting {
     /// Counts on in what has arrived of the body: each time from its beginning, and more of it.
     pub fn advance(&mut self, arrived: &[u8]) {
-        self.run(arrived, usize::MAX);
+        self.broken = self.broken || self.run(arrived, usize::MAX).is_err();
     }
 
     /// The counts of the whole body.
     pub fn finish(mut self, body: &[u8]) -> Result<Counts, Broken> {
-        self.run(body, body.len());
-        if self.broken || self.level != Level::Request {
+        if self.broken {
             return Err(Broken);
         }
-        Ok(self.counts)
+        self.run(body, body.len())?;
+        match self.level {
+            Level::Request => Ok(self.counts),
+            Level::ResourceSpans | Level::ScopeSpans => Err(Broken),
+        }
     }
 
     /// Counts as far as `arrived` goes; `end` is where the body ends, as far as that is known.
-    fn run(&mut self, arrived: &[u8], end: usize) {
-        while !self.broken {
-            let message_end = match self.level {
-                Level::Request => end,
-                Level::ResourceSpans => self.resource_spans_end,
-                Level::ScopeSpans => self.scope_spans_end,
+    fn run(&mut self, arrived: &[u8], end: usize) -> Result<(), Broken> {
+        loop {
+            let (message_end, outer) = match self.level {
+                Level::Request => (end, None),
+                Level::ResourceSpans => (self.resource_spans_end, Some(Level::Request)),
+                Level::ScopeSpans => (self.scope_spans_end, Some(Level::ResourceSpans)),
             };
-            if self.at == message_end {
-                self.level = match self.level {
-                    Level::Request => return,
-                    Level::ResourceSpans => Level::Request,
-                    Level::ScopeSpans => Level::ResourceSpans,
-                };
-                continue;
+            match (self.walk(arrived, message_end)?, outer) {
+                (Step::Entered, _) => {}
+                (Step::Ended, Some(outer)) => self.level = outer,
+                (Step::Ended, None) | (Step::MoreToCome, _) => return Ok(()),
             }
-            let is_whole = message_end <= arrived.len();
-            let readable = arrived.get(self.at..message_end.min(arrived.len()));
-            let Some(head) = readable.and_then(|bytes| Head::of(bytes, is_whole)) else {
-                // Of a message that is all there, nothing more is to come.
-                self.broken = is_whole;
-                return;
-            };
+        }
+    }
+
+    /// Takes fields of the message at hand, which ends at `message_end`.
+    fn walk(&mut self, arrived: &[u8], message_end: usize) -> Result<Step, Broken> {
+        let is_whole = message_end <= arrived.len();
+        let readable = arrived.get(..message_end).unwrap_or(arrived);
+        let level = self.level;
+        while let Some(rest) = readable.get(self.at..)
+            && let Some(head) = Head::of(rest, is_whole)
+        {
             let field_end = self.at.saturating_add(head.field_bytes);
-            self.broken = field_end > message_end || self.take(&head, field_end).is_err();
+            if field_end > message_end {
+                return Err(Broken);
+            }
+            self.take(&head, field_end)?;
+            if self.level != level {
+                return Ok(Step::Entered);
+            }
+        }
+        if self.at == message_end {
+            Ok(Step::Ended)
+        } else if is_whole {
+            Err(Broken)
+        } else {
+            Ok(Step::MoreToCome)
         }
     }
 
