@@ -102,7 +102,7 @@ async fn a_narrow_window_carries_any_body() {
     let body = sized(REQUEST_BYTES_MAX);
     let mut client = GrpcClient::connect(relay.grpc).await;
     client.ready().await;
-    assert_eq!(relay.budget.used(Use::Windows), 64 << 10);
+    assert_eq!(relay.budget.used(Use::Windows), 128 << 10);
     let mut call = client.export(&[]).await;
     call.send(frame(0, &body), true);
     assert_eq!(call.answer().await.code(), Code::Ok);
