@@ -8,7 +8,7 @@ use super::{
     text,
 };
 
-const DOCUMENT: &str = "docs/CONFORMANCE.md";
+pub(super) const DOCUMENT: &str = "docs/CONFORMANCE.md";
 
 /// The cases that are to be tested, and what each is about.
 const CASES: &[(u8, &str)] = &[
@@ -114,8 +114,6 @@ const OPEN: &[(u8, &str)] = &[
         "the admin runtime is one of its own (`it_runs_on_a_runtime_of_its_own`); no load beside it",
     ),
     (64, "none yet"),
-    (65, "Rust and telemetrygen only (end-to-end tests)"),
-    (66, "none yet"),
     (69, "none yet"),
     (75, "no pings are sent at all, which no test watches"),
     (92, "the text is checked, no Prometheus scrapes it"),

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::text;
 
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
+    "docs/CONFORMANCE.md",
     "docs/PERFORMANCE.md",
     "tests/corpus/README.md",
 ];

@@ -5,11 +5,16 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod alerts; // the rules of Prometheus use metrics, labels and names that exist
+mod clients; // docs/CONFORMANCE.md names the clients that the relay is tested with
 mod conformance; // docs/CONFORMANCE.md names the tests of each acceptance case
 mod docker; // image and compose file fit the program and each other
 mod examples; // the YAML in the README and the shipped configurations load; its commands exist
 mod links; // every relative link leads somewhere
 mod tables; // the README's tables say what the code says
+
+/// The clients that `tests/e2e` runs.
+#[path = "../e2e/sdks/table.rs"]
+mod sdks;
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 

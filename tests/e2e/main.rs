@@ -12,6 +12,9 @@
 // === the parts ===
 /// A proxy that can be cut and restored.
 mod cut;
+/// A destination that answers as it is told and remembers what it took.
+#[path = "../support/fake_backend/mod.rs"]
+mod fake_backend;
 /// GET and JSON, for admin ports and Jaeger's query API.
 mod http;
 /// A real Jaeger, and what it has.
@@ -41,6 +44,8 @@ mod outage;
 mod oversize;
 /// Milvus and its client with Milvus' fraction at 0, then raised while everything runs.
 mod policies;
+/// OpenTelemetry's SDKs of five languages, also while there is no room.
+mod sdks;
 /// The Rust examples, and the Collector's load generator.
 mod senders;
 /// Milvus and its tutorial's client, everything kept.

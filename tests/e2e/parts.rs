@@ -94,6 +94,19 @@ pub(crate) fn beside(path: &str) -> PathBuf {
         .join(path)
 }
 
+/// Cargo puts examples beside the folder that this program is in.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let profile = program.ancestors().nth(2).unwrap();
+    let example = profile.join("examples").join(name);
+    assert!(
+        example.exists(),
+        "{} is missing; cargo build --examples",
+        example.display()
+    );
+    example
+}
+
 // === impl Process ===
 
 impl Process {

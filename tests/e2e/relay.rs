@@ -73,6 +73,17 @@ impl Relay {
         jaeger: SocketAddr,
         sink: SocketAddr,
     ) -> Self {
+        let destinations = format!(
+            "destinations:
+  jaeger: {{ endpoint: \"http://{jaeger}\" }}
+  sink: {{ endpoint: \"http://{sink}\" }}
+"
+        );
+        Self::configured(folder, policies, &destinations).await
+    }
+
+    /// A relay with its destinations and whatever else `rest` says, in YAML.
+    pub(crate) async fn configured(folder: &Path, policies: &str, rest: &str) -> Self {
         let [grpc, http, admin] = [free_address(), free_address(), free_address()];
         let (key, value) = ENRICHED;
         let configuration = format!(
@@ -84,11 +95,8 @@ sampling: {{ policy_file: policies.yaml }}
 enrichment:
   - on: resource
     set: {{ {key}: {value} }}
-destinations:
-  jaeger: {{ endpoint: \"http://{jaeger}\" }}
-  sink: {{ endpoint: \"http://{sink}\" }}
 admin: {{ listen: \"{admin}\" }}
-"
+{rest}"
         );
         let file = folder.join("otlp-relay.yaml");
         fs::write(&file, configuration).unwrap();

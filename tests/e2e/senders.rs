@@ -1,9 +1,9 @@
 //! Senders other than Milvus: the OpenTelemetry SDK for Rust in `examples/`, and the Collector's telemetrygen.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+use std::{net::SocketAddr, process::Command, time::Duration};
 
 use crate::{
-    parts::{Process, installed},
+    parts::{Process, example, installed},
     stage::{KEEP_ALL, Stage},
 };
 
@@ -84,19 +84,6 @@ async fn telemetrygen(stage: &Stage, name: &'static str, to: SocketAddr, over: O
     Process::start(name, &stage.folder, &mut command)
         .succeeded(SENDER_MAX)
         .await;
-}
-
-/// Cargo puts examples beside the folder that this program is in.
-fn example(name: &str) -> PathBuf {
-    let program = std::env::current_exe().unwrap();
-    let profile = program.ancestors().nth(2).unwrap();
-    let example = profile.join("examples").join(name);
-    assert!(
-        example.exists(),
-        "{} is missing; cargo build --examples",
-        example.display()
-    );
-    example
 }
 
 /// The first word of 32 hexadecimal digits.
