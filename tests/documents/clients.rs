@@ -1,7 +1,9 @@
-//! The table of tested clients in `docs/CONFORMANCE.md`, and that the versions it names are the ones that are installed.
+//! The tables of tested clients and of h2spec's exceptions in `docs/CONFORMANCE.md`, and that the versions it names are the
+//! ones that are installed.
 
 use super::{
     conformance::DOCUMENT,
+    exceptions::{EXCEPTIONS, Excuse},
     sdks::{CLIENTS, Protocol},
     tables::{check_in, code, table},
     text,
@@ -31,4 +33,29 @@ fn the_listed_versions_are_installed() {
         assert!(pin.contains(version), "{pin} is not {version}");
         assert!(text(file).contains(pin), "{file} does not say {pin}");
     }
+    assert!(text(DOCUMENT).contains("h2spec 2.2.1 "));
+    assert!(text("tests/e2e/h2spec/tool/go.mod").contains("/h2spec v2.2.1+incompatible"));
+}
+
+#[test]
+fn every_exception_of_h2spec_is_listed() {
+    let excuses = [Excuse::Http1, Excuse::LargerFrames, Excuse::AnsweredFirst];
+    let rows = excuses.map(|excuse| {
+        let listed = EXCEPTIONS
+            .iter()
+            .filter(|exception| exception.excuse == excuse);
+        let cases = listed.map(|exception| {
+            let case = exception.case.trim_start_matches("http2/");
+            format!("{case} ({})", exception.stimulus)
+        });
+        vec![
+            cases.collect::<Vec<_>>().join(", "),
+            excuse.in_words().to_owned(),
+        ]
+    });
+    check_in(
+        DOCUMENT,
+        "h2spec",
+        &table(&["case", "why it may fail"], rows),
+    );
 }

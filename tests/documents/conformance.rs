@@ -114,7 +114,6 @@ const OPEN: &[(u8, &str)] = &[
         "the admin runtime is one of its own (`it_runs_on_a_runtime_of_its_own`); no load beside it",
     ),
     (64, "none yet"),
-    (69, "none yet"),
     (75, "no pings are sent at all, which no test watches"),
     (92, "the text is checked, no Prometheus scrapes it"),
     (96, "none yet"),

@@ -12,6 +12,9 @@ mod examples; // the YAML in the README and the shipped configurations load; its
 mod links; // every relative link leads somewhere
 mod tables; // the README's tables say what the code says
 
+/// What h2spec may find in `tests/e2e`.
+#[path = "../e2e/h2spec/exceptions.rs"]
+mod exceptions;
 /// The clients that `tests/e2e` runs.
 #[path = "../e2e/sdks/table.rs"]
 mod sdks;

@@ -38,6 +38,8 @@ mod stage;
 mod tap;
 
 // === the scenarios ===
+/// HTTP/2 to the letter.
+mod h2spec;
 /// Jaeger away for 20 seconds, under load: cut off, frozen, killed.
 mod outage;
 /// Milvus with more than 4 MiB in one request.
