@@ -9,8 +9,9 @@ use prost::Message;
 
 use crate::{
     calls::{WAYS, taken},
+    client::{http, post},
     support::{
-        corpus::{Recorded, recorded},
+        corpus::{Recorded, recorded, recorded_json},
         fake_backend::FakeBackend,
         generate::flatten,
         relay_under_test::Setup,
@@ -100,4 +101,30 @@ async fn a_request_above_the_message_limit_leaves_in_pieces() {
         let messages = pass(&requests, way).await;
         assert!(messages.len() > 1, "{messages:?}");
     }
+}
+
+/// Milvus' C++ part over HTTP: to the root, in keys that OTLP/JSON does not have.
+#[tokio::test]
+async fn a41_what_milvus_posts_to_the_root_arrives_as_over_grpc() {
+    let headers = ["content-type: application/json", "accept: */*"];
+    let mut posted_any = false;
+    for recorded in recorded_json() {
+        let Some(twin) = recorded.twin_body() else {
+            continue;
+        };
+        let backend = FakeBackend::start().await;
+        let relay = Setup::to(&backend.endpoint()).start();
+        let length = format!("content-length: {}", recorded.bytes);
+        let head = post("/", &[&headers[..], &[&length]].concat());
+        let answer = http(relay.http(), &head, &recorded.body).await;
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"{}"[..]));
+        let totals = relay.stop().await.totals;
+        assert_eq!(totals.received, recorded.spans);
+        assert_eq!(totals.destinations["jaeger"].exported, recorded.spans);
+        let twin = ExportTraceServiceRequest::decode(&twin[..]).unwrap();
+        let (sent, came) = (multiset(&[twin]), multiset(&backend.taken()));
+        assert_same(&sent, &came, (Transport::Http, false));
+        posted_any = true;
+    }
+    assert!(posted_any);
 }

@@ -9,6 +9,8 @@ use serde::Deserialize;
 pub struct Recorded {
     /// Its file in `tests/corpus`, without `.gz`.
     pub file: String,
+    /// The recorded request in protobuf that says the same, for JSON that only tolerant readers understand.
+    pub twin: Option<String>,
     /// The spans in it.
     pub spans: u64,
     /// The bytes of its body.
@@ -26,6 +28,15 @@ pub fn recorded() -> Vec<Recorded> {
 /// Those in JSON.
 pub fn recorded_json() -> Vec<Recorded> {
     read(".json")
+}
+
+impl Recorded {
+    /// The body of its twin.
+    pub fn twin_body(&self) -> Option<Vec<u8>> {
+        let twin = self.twin.as_ref()?;
+        let twin = recorded().into_iter().find(|other| other.file == *twin);
+        Some(twin.expect("the twin is in the corpus").body)
+    }
 }
 
 fn read(ending: &str) -> Vec<Recorded> {
