@@ -174,10 +174,13 @@ fn refusals() {
         ),
         ("full", "no room until the deadline"),
         ("shutting_down", "the relay is stopping"),
-        ("unknown_encoding", "a compression other than gzip"),
+        (
+            "unknown_encoding",
+            "a compression other than gzip, deflate and zstd",
+        ),
         (
             "unknown_content_type",
-            "a content type other than protobuf's or gRPC's",
+            "a content type other than protobuf's, JSON's or gRPC's",
         ),
         ("wrong_method", "an HTTP method other than POST"),
         ("unknown_path", "a path or gRPC method that does not exist"),
