@@ -67,7 +67,7 @@ impl Excuse {
                  HTTP/1.1, and refused and closed as that; h2spec wants the end without an answer."
             }
             Self::LargerFrames => {
-                "We announce frames of 128 KiB, and a head that is too long is answered 431; h2spec takes 16 KiB for \
+                "We announce frames of 120 KiB, and a head that is too long is answered 431; h2spec takes 16 KiB for \
                  everybody's limit. Asked again with a frame above ours, it is satisfied."
             }
             Self::AnsweredFirst => {

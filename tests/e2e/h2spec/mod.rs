@@ -20,7 +20,7 @@ const CASES: usize = 146;
 const RUN_MAX: Duration = Duration::from_mins(5);
 /// How often a case is asked again in which the answer may come before the fault. The fault comes first in at least half.
 const ATTEMPTS_MAX: usize = 100;
-/// h2spec sends five header fields of this length in one frame: more than the 128 KiB that we announce.
+/// h2spec sends five header fields of this length in one frame: more than the 120 KiB that we announce.
 const LONG_HEADER: &str = "60000";
 
 /// An answer, as h2spec sees it: its head, its body, or the end of a request that is not waited for.
