@@ -144,10 +144,10 @@ impl<'a> Editing<'a> {
     fn span_holds(&mut self, matcher: Option<&Matcher>, span: SpanView<'a>) -> bool {
         let Some(matcher) = matcher else { return true };
         // Edits change attributes only: for other conditions the span as it came will do, and costs no copy.
-        let message = if matcher.wanted().span_attributes != Detail::Nothing {
-            self.span.view()
-        } else {
+        let message = if matcher.wanted().span_attributes == Detail::Nothing {
             span.message
+        } else {
+            self.span.view()
         };
         matcher.span_holds(SpanView { message, ..span })
     }

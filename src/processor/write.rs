@@ -254,12 +254,11 @@ impl<'a> Writer<'a> {
                 self.out.part(span.field);
             }
         }
-        match around {
-            Some((before, _)) => self.out.part(before),
-            None => {
-                let spans = &[otlp::scope_spans::SPANS];
-                self.out.fields_except(scope.message, spans);
-            }
+        if let Some((before, _)) = around {
+            self.out.part(before);
+        } else {
+            let spans = &[otlp::scope_spans::SPANS];
+            self.out.fields_except(scope.message, spans);
         }
         self.out.close(otlp::resource_spans::SCOPE_SPANS, end);
     }
