@@ -1,7 +1,7 @@
-//! Who has room, who waits, and in what order: the accounts of all queues and the one line before them.
+//! Who waits, and in what order: the accounts of all queues and the one line before them.
 //!
-//! It is plain: no lock, no clock, no await. Whom to wake is returned, so that a model checker can drive it. Invariants:
-//! an account holds at most its bytes, except that an empty one takes anything; nobody overtakes the front of the line.
+//! It is plain: no lock, no clock, no await. Whom to wake is returned, so that a model checker can drive it. Invariant:
+//! nobody overtakes the front of the line.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,19 +9,16 @@ use std::{
     task::Waker,
 };
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{Gauges, Missing, Name, Options, Payload};
-use crate::budget::Permit;
+use super::{
+    Gauges, Missing, Name, Options, Payload,
+    account::{Account, AccountId, Common, Entry, Place},
+};
 
 /// A place in the line. Also its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
-
-/// One opening of a queue. A name that is closed and opened again gets a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct AccountId(u64);
 
 /// What a request is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,33 +40,6 @@ pub(super) struct Placed {
     pub(super) wake: Vec<Waker>,
 }
 
-/// A payload in one queue. Its segments are this queue's own, so that they go when it has cut or settled them.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) segments: Vec<Bytes>,
-    pub(super) bytes: usize,
-    pub(super) common: Arc<Common>,
-    pub(super) place: Place,
-}
-
-/// What all queues know of a payload.
-#[derive(Debug)]
-pub(super) struct Common {
-    pub(super) accepted_at: Instant,
-    pub(super) sample: Option<u64>,
-    /// Returns its bytes to the budget with the last parcel of the last destination.
-    _permit: Permit,
-}
-
-/// What a payload takes of one account, to be given back once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) account: AccountId,
-    sequence: u64,
-    bytes: usize,
-    pub(super) spans: u64,
-}
-
 /// The accounts of all queues, and the line.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
@@ -86,59 +56,13 @@ struct Waiter {
     waker: Waker,
 }
 
-/// The account of one queue.
-#[derive(Debug)]
-struct Account {
-    name: Name,
-    options: Options,
-    state: State,
-    bytes: usize,
-    spans: u64,
-    /// When each payload that is not settled whole was accepted, in the order of acceptance.
-    accepted: BTreeMap<u64, Instant>,
-    entries: VecDeque<Entry>,
-    /// The spans and bytes of the entries.
-    entry_spans: u64,
-    entry_bytes: usize,
-    consumer: Option<Consumer>,
-}
-
-/// Who sleeps until enough is in a queue.
-#[derive(Debug)]
-struct Consumer {
-    missing: Missing,
-    waker: Waker,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Takes part in admission.
-    Open,
-    /// Removed: what it holds drains, nothing comes in.
-    Closed,
-    /// Nobody takes out of it any more, although it still belongs to the configuration.
-    Dead,
-}
-
 // === impl Admission ===
 
 impl Admission {
     /// Opens a queue.
     pub(super) fn open(&mut self, name: Name, options: Options) -> AccountId {
         let id = AccountId(self.number());
-        let account = Account {
-            name,
-            options,
-            state: State::Open,
-            bytes: 0,
-            spans: 0,
-            accepted: BTreeMap::new(),
-            entries: VecDeque::new(),
-            entry_spans: 0,
-            entry_bytes: 0,
-            consumer: None,
-        };
-        self.accounts.insert(id, account);
+        self.accounts.insert(id, Account::new(name, options));
         id
     }
 
@@ -184,8 +108,8 @@ impl Admission {
     pub(super) fn open_names(&self) -> impl Iterator<Item = &Name> {
         self.accounts
             .values()
-            .filter(|account| account.state == State::Open)
-            .map(|account| &account.name)
+            .filter(|account| account.is_open())
+            .map(Account::name)
     }
 
     /// Puts a payload that was told to go into every open queue, and takes its ticket out of the line.
@@ -194,17 +118,12 @@ impl Admission {
         let sequence = self.number();
         let mut takers = self.accounts.values().filter(|it| it.takes(bytes)).count();
         let mut segments = payload.segments;
-        let common = Arc::new(Common {
-            accepted_at: payload.accepted_at,
-            sample: payload.sample,
-            _permit: payload.permit,
-        });
+        let common = Common::new(payload.accepted_at, payload.sample, payload.permit);
+        let common = Arc::new(common);
         for (&id, account) in &mut self.accounts {
             if !account.takes(bytes) {
-                let left_out = account.state == State::Open;
-                placed
-                    .left_out
-                    .extend(left_out.then(|| Arc::clone(&account.name)));
+                let left_out = account.is_open().then(|| Arc::clone(account.name()));
+                placed.left_out.extend(left_out);
                 continue;
             }
             takers -= 1;
@@ -237,9 +156,7 @@ impl Admission {
     pub(super) fn release(&mut self, places: impl IntoIterator<Item = Place>) -> Option<Waker> {
         for place in places {
             if let Some(account) = self.accounts.get_mut(&place.account) {
-                account.bytes -= place.bytes;
-                account.spans -= place.spans;
-                account.accepted.remove(&place.sequence);
+                account.release(place);
             }
         }
         self.front_with_room()
@@ -247,18 +164,12 @@ impl Admission {
 
     /// Takes the oldest payload out of a queue, if `wanted` says so of the time of its acceptance.
     pub(super) fn pop(&mut self, id: AccountId, wanted: impl Fn(Instant) -> bool) -> Option<Entry> {
-        let account = self.accounts.get_mut(&id)?;
-        let wanted = |entry: &mut Entry| wanted(entry.common.accepted_at);
-        let entry = account.entries.pop_front_if(wanted)?;
-        account.entry_spans -= entry.place.spans;
-        account.entry_bytes -= entry.bytes;
-        Some(entry)
+        self.accounts.get_mut(&id)?.pop(wanted)
     }
 
     /// When the oldest payload that waits in a queue was accepted.
     pub(super) fn front_accepted_at(&self, id: AccountId) -> Option<Instant> {
-        let entry = self.accounts.get(&id)?.entries.front()?;
-        Some(entry.common.accepted_at)
+        self.accounts.get(&id)?.front_accepted_at()
     }
 
     /// Whether enough waits in a queue, or all that will; `None` when nothing does and nothing will. Otherwise `waker` is
@@ -269,22 +180,13 @@ impl Admission {
         missing: Missing,
         waker: &Waker,
     ) -> Option<bool> {
-        let account = self.accounts.get_mut(&id)?;
-        if account.fills(missing) {
-            return Some(true);
-        }
-        if account.state != State::Open {
-            return None;
-        }
-        let waker = waker.clone();
-        account.consumer = Some(Consumer { missing, waker });
-        Some(false)
+        self.accounts.get_mut(&id)?.poll_entries(missing, waker)
     }
 
     /// Changes the bounds of a queue.
     pub(super) fn reconfigure(&mut self, id: AccountId, options: Options) -> Vec<Waker> {
         if let Some(account) = self.accounts.get_mut(&id) {
-            account.options = options;
+            account.reconfigure(options);
         }
         self.affected_waiters()
     }
@@ -293,10 +195,7 @@ impl Admission {
     pub(super) fn close(&mut self, id: AccountId) -> Vec<Waker> {
         let mut wake = Vec::new();
         if let Some(account) = self.accounts.get_mut(&id) {
-            if account.state == State::Open {
-                account.state = State::Closed;
-            }
-            wake.extend(account.consumer_to_wake());
+            wake.extend(account.close());
         }
         wake.extend(self.affected_waiters());
         wake
@@ -308,13 +207,9 @@ impl Admission {
         let Some(account) = self.accounts.get_mut(&id) else {
             return (VecDeque::new(), Vec::new());
         };
-        let entries = std::mem::take(&mut account.entries);
-        (account.entry_spans, account.entry_bytes) = (0, 0);
-        account.consumer = None;
-        if account.state == State::Closed {
+        let entries = account.abandon();
+        if account.is_closed() {
             self.accounts.remove(&id);
-        } else {
-            account.state = State::Dead;
         }
         (entries, self.affected_waiters())
     }
@@ -337,7 +232,7 @@ impl Admission {
     pub(super) fn all_gauges(&self) -> Vec<(Name, Gauges)> {
         self.accounts
             .values()
-            .map(|account| (Arc::clone(&account.name), account.gauges()))
+            .map(|account| (Arc::clone(account.name()), account.gauges()))
             .collect()
     }
 
@@ -357,20 +252,18 @@ impl Admission {
     #[cfg(test)]
     pub(super) fn is_ready(&self, id: AccountId, missing: Missing) -> bool {
         let account = self.accounts.get(&id);
-        account.is_none_or(|account| account.state != State::Open || account.fills(missing))
+        account.is_none_or(|account| !account.is_open() || account.fills(missing))
     }
 
     fn required(&self) -> impl Iterator<Item = &Account> {
         self.accounts
             .values()
-            .filter(|account| account.options.required && account.state != State::Closed)
+            .filter(|account| account.is_required() && !account.is_closed())
     }
 
     /// Whether nobody empties a required queue any more, or no queue is left that could take anything.
     fn is_hopeless(&self) -> bool {
-        let is_open = |account: &Account| account.state == State::Open;
-        self.required().any(|account| account.state == State::Dead)
-            || !self.accounts.values().any(is_open)
+        self.required().any(Account::is_dead) || !self.accounts.values().any(Account::is_open)
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -400,58 +293,5 @@ impl Admission {
     fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
-    }
-}
-
-// === impl Account ===
-
-impl Account {
-    fn has_room(&self, bytes: usize) -> bool {
-        self.bytes == 0 || self.bytes.saturating_add(bytes) <= self.options.bytes_max
-    }
-
-    /// Whether it takes what was told to go: a required one has room for it, or is empty.
-    fn takes(&self, bytes: usize) -> bool {
-        self.state == State::Open && (self.options.required || self.has_room(bytes))
-    }
-
-    fn put(&mut self, entry: Entry) {
-        let Place {
-            sequence,
-            bytes,
-            spans,
-            ..
-        } = entry.place;
-        self.bytes += bytes;
-        self.spans += spans;
-        self.entry_spans += spans;
-        self.entry_bytes += entry.bytes;
-        self.accepted.insert(sequence, entry.common.accepted_at);
-        self.entries.push_back(entry);
-    }
-
-    /// Whether what is in it is what a batch lacks, or all that will come.
-    fn fills(&self, missing: Missing) -> bool {
-        let enough = self.entry_spans >= missing.spans || self.entry_bytes >= missing.bytes;
-        !self.entries.is_empty() && (enough || self.state != State::Open)
-    }
-
-    /// Its consumer, if it slept and has something to do now.
-    fn consumer_to_wake(&mut self) -> Option<Waker> {
-        let closed = self.state != State::Open;
-        let missing = self.consumer.as_ref()?.missing;
-        let due = closed || self.fills(missing);
-        due.then(|| self.consumer.take())?
-            .map(|consumer| consumer.waker)
-    }
-
-    fn gauges(&self) -> Gauges {
-        Gauges {
-            bytes: self.bytes,
-            bytes_max: self.options.bytes_max,
-            spans: self.spans,
-            payloads: self.accepted.len() as u64,
-            oldest: self.accepted.values().next().copied(),
-        }
     }
 }

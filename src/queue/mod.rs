@@ -3,6 +3,7 @@
 //! It knows neither sockets nor what a destination answers. Invariants: a request that is refused, or whose sender goes
 //! away while it waits, leaves no trace; a span that was taken is settled exactly once for each destination.
 
+mod account;
 mod admission;
 mod batcher;
 #[cfg(test)]

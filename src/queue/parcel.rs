@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     Name,
-    admission::{Common, Entry, Place},
+    account::{Common, Entry, Place},
     queues::Shared,
 };
 use crate::{

@@ -14,7 +14,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Gauges, Missing, Name, Options, Payload,
-    admission::{AccountId, Admission, Entry, Place, Placed, Ticket, Turn},
+    account::{AccountId, Entry, Place},
+    admission::{Admission, Placed, Ticket, Turn},
     parcel::Parcel,
 };
 use crate::{
