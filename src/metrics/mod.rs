@@ -14,6 +14,7 @@ mod scrape;
 mod services;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::{
     sync::{
@@ -25,13 +26,12 @@ use std::{
 
 use tokio::time::Instant;
 
-pub use ledger::{
-    DestinationTotals, Fate, Ledger, Loss, Settled, Tally, Totals, Transport, TransportTotals,
-};
+pub use ledger::{Fate, Ledger, Loss, Tally, Transport};
 pub use log_limit::LogLimit;
 pub use names::{CollectorNames, Kind, Name, names};
 pub use policies::{Hits, PolicyCounters};
 pub use scrape::{Levels, QueueLevel, StoreLevel};
+pub use totals::{DestinationTotals, Settled, Totals, TransportTotals};
 
 /// The content type of [`Metrics::render`]. Never the `OpenMetrics` format, which forbids a counter without `_total`.
 pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
