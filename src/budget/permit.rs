@@ -99,13 +99,13 @@ impl Permit {
         let borrowed = surplus.min(self.borrowed);
         self.give_back_borrowed(borrowed);
         let mut left = surplus - borrowed;
+        // Off the books first: who takes the bytes books them at once, and the sum never passes the bound.
+        self.account().fetch_sub(left, Ordering::Relaxed);
         for part in [&mut self.settled, &mut self.shared].into_iter().flatten() {
             let returned = left.min(part.num_permits());
             drop(part.split(returned));
             left -= returned;
         }
-        self.account()
-            .fetch_sub(surplus - borrowed, Ordering::Relaxed);
     }
 
     /// Exchanges bytes out of those kept for growth for others, so that the next body can grow.
@@ -125,11 +125,11 @@ impl Permit {
     }
 
     fn give_back_borrowed(&mut self, bytes: usize) {
+        self.account().fetch_sub(bytes, Ordering::Relaxed);
         self.borrowed -= bytes;
         if self.borrowed == 0 {
             self.ticket = None;
         }
-        self.account().fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Says what the bytes are held for from now on.
