@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod otlp;
+pub mod sync;
 
 pub mod budget;
 pub mod document;

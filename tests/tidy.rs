@@ -8,7 +8,7 @@ use std::{
 
 /// The rooms from the bottom up, as `src/lib.rs` lists them. A room may use those in the rows above it, and no others.
 const LAYERS: &[&[&str]] = &[
-    &["otlp"],
+    &["otlp", "sync"],
     &["budget", "document"],
     &["metrics", "wire"],
     &["json", "request"],

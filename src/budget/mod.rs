@@ -5,22 +5,20 @@
 //! ticket to grow, the other for what it becomes, so that the ticket goes on while others wait for it with all other
 //! bytes in their hands.
 
+#[cfg(test)]
+mod interleavings;
 mod permit;
 #[cfg(test)]
 mod tests;
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::TryAcquireError, time::Instant};
+
+use crate::sync::{AtomicUsize, OwnedSemaphorePermit, Semaphore, timeout_at};
 
 pub use permit::Permit;
 

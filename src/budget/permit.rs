@@ -6,18 +6,13 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, timeout_at},
-};
+use tokio::time::Instant;
 
 use super::{Budget, Denied, Use};
+use crate::sync::{AtomicUsize, OwnedSemaphorePermit, timeout_at};
 
 /// Bytes of the budget, returned on drop.
 pub struct Permit {

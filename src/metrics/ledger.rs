@@ -3,11 +3,12 @@
 //! One lock, taken once per request and once per answer of a destination, keeps what belongs together together: no
 //! reader ever sees a span that was accepted and is nowhere.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::totals::{DestinationTotals, Totals};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Different names of destinations at most since the start. An account outlives its destination, and a configuration that
 /// is edited again and again could name ever new ones; those beyond have one account together.

@@ -6,11 +6,11 @@
 use std::{
     fmt,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{
     Gauges, Missing, Name, Options, Payload,
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     budget::Use,
     metrics::{Fate, Ledger, Loss, Tally, Transport},
+    sync::{Mutex, MutexGuard, timeout_at},
 };
 
 /// There was no room until the deadline, or nobody may wait any more.

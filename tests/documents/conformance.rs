@@ -87,6 +87,7 @@ const CASES: &[(u8, &str)] = &[
     (96, "a clock that jumps"),
     (97, "limits of connections and streams"),
     (98, "every wrong key"),
+    (103, "the accounts of budget and queues in any order"),
     (106, "request smuggling"),
     (107, "CORS"),
     (108, "secrets and escapes in logs"),

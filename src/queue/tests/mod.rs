@@ -1,6 +1,7 @@
 //! Tests of the queues.
 
 mod batcher;
+mod interleavings;
 mod order;
 
 use std::{
