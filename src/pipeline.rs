@@ -196,11 +196,11 @@ fn budget_full(denied: Denied) -> Refusal {
     match denied {
         Denied::Full => Refusal::new(
             Reason::Full,
-            "no room in the budget for what is written of the request: come again",
+            "no room in the budget for what is written of the request: come again; if it stays so, raise budget.bytes",
         ),
         Denied::NeverFits => Refusal::new(
             Reason::TooLarge,
-            "the request and what is written of it are larger than budget.bytes allows: send fewer spans in one request",
+            "the request and what is written of it are larger than budget.bytes allows: send fewer spans in one request, or raise it",
         ),
     }
 }
@@ -208,7 +208,7 @@ fn budget_full(denied: Denied) -> Refusal {
 fn queues_full() -> Refusal {
     Refusal::new(
         Reason::Full,
-        "the queue of a required destination is full, and no room came free in time: come again",
+        "the queue of a required destination is full, and no room came free in time: come again; if it stays so, the destination is down or too slow, as the relay's log and /api/v1/destinations say, or queue.bytes_max is too small",
     )
 }
 

@@ -66,6 +66,6 @@ fn interrupted(error: &hyper::Error) -> Refusal {
     }
     Refusal::new(
         Reason::Cancelled,
-        "the client went away before its request was whole",
+        "the client went away before its request was whole: its timeout or its network broke it off",
     )
 }

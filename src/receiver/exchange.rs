@@ -267,7 +267,9 @@ fn too_many_requests(options: &Options) -> Refusal {
     let requests_max = options.requests_max;
     Refusal::new(
         Reason::Full,
-        format!("{requests_max} requests are under way (receivers.requests_max); come again later"),
+        format!(
+            "{requests_max} requests are under way: come again; if it stays so, raise receivers.requests_max"
+        ),
     )
 }
 
@@ -286,7 +288,7 @@ fn too_slow(timeout: Duration) -> Refusal {
     Refusal::new(
         Reason::TooSlow,
         format!(
-            "the body was not whole within {} ms (receivers.body_timeout)",
+            "the body was not whole within {} ms: send smaller batches, or raise receivers.body_timeout",
             timeout.as_millis()
         ),
     )
@@ -295,7 +297,7 @@ fn too_slow(timeout: Duration) -> Refusal {
 fn panicked() -> Refusal {
     Refusal::new(
         Reason::Internal,
-        "a fault of the relay; its log has the message of the panic",
+        "a fault of the relay: its log has the message of the panic, which is worth a bug report",
     )
 }
 
@@ -343,7 +345,7 @@ impl Drop for Unanswered<'_> {
         if !self.answered {
             let refusal = Refusal::new(
                 Reason::Cancelled,
-                "the client went away before it was answered",
+                "the client went away before it was answered: its timeout may be shorter than queue.wait_max",
             );
             self.count(&refusal);
         }

@@ -3,6 +3,8 @@
 //!
 //! A unary call has exactly one message. Nothing is allocated for an announced length.
 
+use std::fmt;
+
 use bytes::{Buf, Bytes};
 
 use crate::request::{Reason, Refusal};
@@ -115,15 +117,18 @@ fn parse(bytes: [u8; PREFIX_BYTES], message_bytes_max: usize) -> Result<Prefix, 
         return Err(Refusal::new(
             Reason::TooLarge,
             format!(
-                "the message has {length} bytes; receivers.request_bytes_max is {message_bytes_max}"
+                "the message has {length} bytes, more than {message_bytes_max}: send smaller batches, or raise receivers.request_bytes_max"
             ),
         ));
     }
     Ok(Prefix { compressed, length })
 }
 
-fn broken(message: impl Into<std::borrow::Cow<'static, str>>) -> Refusal {
-    Refusal::new(Reason::BrokenFrame, message)
+fn broken(what: impl fmt::Display) -> Refusal {
+    Refusal::new(
+        Reason::BrokenFrame,
+        format!("{what}: the frame is made by the client's gRPC library, or damaged by a proxy"),
+    )
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::{
     frame::{FrameReader, Part, Prefix},
     intake::{Intake, Whole},
     room::Room,
+    route::shown,
 };
 use crate::request::{Reason, Refusal};
 
@@ -83,11 +84,14 @@ pub(super) fn compression(headers: &HeaderMap) -> Result<Compression, Refusal> {
     let Some(value) = headers.get(ENCODING) else {
         return Ok(Compression::Identity);
     };
-    let found = value.to_str().ok().and_then(Compression::named);
-    found.ok_or_else(|| {
+    let name = value.to_str().unwrap_or_default();
+    Compression::named(name).ok_or_else(|| {
         Refusal::new(
             Reason::UnknownEncoding,
-            format!("this grpc-encoding is not understood; {GRPC_ENCODINGS} are"),
+            format!(
+                "the grpc-encoding {} is not understood: set the client's compression to one of {GRPC_ENCODINGS}",
+                shown(name)
+            ),
         )
     })
 }
@@ -99,7 +103,7 @@ fn compression_of(prefix: Prefix, encoding: Compression) -> Result<Compression, 
         (false, _) => Ok(Compression::Identity),
         (true, Compression::Identity) => Err(Refusal::new(
             Reason::BrokenFrame,
-            "the message is flagged as compressed, and grpc-encoding names no compression",
+            "the message is flagged as compressed: name its compression in grpc-encoding, or send it as it is",
         )),
         (true, named) => Ok(named),
     }

@@ -7,6 +7,7 @@ use super::{
     decompress::{Compression, HTTP_ENCODINGS},
     intake::{Intake, Whole},
     room::Room,
+    route::shown,
 };
 use crate::request::{Reason, Refusal};
 
@@ -39,6 +40,13 @@ fn announced(body: &Arriving<'_>, room: &Room) -> Result<Option<usize>, Refusal>
     }
 }
 
+/// What the headers say, also where they say it several times.
+fn all_named(headers: &HeaderMap) -> String {
+    let values = headers.get_all(CONTENT_ENCODING).iter();
+    let values: Vec<_> = values.filter_map(|value| value.to_str().ok()).collect();
+    values.join(", ")
+}
+
 /// How a body is compressed. `x-gzip` is an old name of gzip (RFC 9110, 8.4.1.3).
 pub(super) fn compression(headers: &HeaderMap) -> Result<Compression, Refusal> {
     let mut named = headers.get_all(CONTENT_ENCODING).iter();
@@ -58,7 +66,8 @@ pub(super) fn compression(headers: &HeaderMap) -> Result<Compression, Refusal> {
         Refusal::new(
             Reason::UnknownEncoding,
             format!(
-                "this content encoding is not understood; one of {HTTP_ENCODINGS} is, and none"
+                "the content encoding {} is not understood: set the client's compression to one of {HTTP_ENCODINGS}, or none",
+                shown(&all_named(headers))
             ),
         )
     })

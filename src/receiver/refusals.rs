@@ -79,7 +79,7 @@ const MISDIRECTED: [Misdirected; 5] = [
 ];
 
 impl Turned {
-    const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 4] = [
         Self::AcceptFailed,
         Self::TooManyConnections,
         Self::NoWindow,

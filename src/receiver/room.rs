@@ -65,7 +65,7 @@ impl Room {
         Refusal::new(
             Reason::TooLarge,
             format!(
-                "the body is larger than {request_bytes_max} bytes {what} (receivers.request_bytes_max); send smaller batches"
+                "the body is larger than {request_bytes_max} bytes {what}: send smaller batches, or raise receivers.request_bytes_max"
             ),
         )
     }
@@ -75,13 +75,13 @@ impl Room {
             Denied::Full => Refusal::new(
                 Reason::Full,
                 format!(
-                    "no room for this request within {} ms; come again later",
+                    "the budget has no room for this request within {} ms: come again; if it stays so, raise budget.bytes",
                     self.wait.as_millis()
                 ),
             ),
             Denied::NeverFits => Refusal::new(
                 Reason::TooLarge,
-                "the body is larger than the whole budget (budget.bytes); send smaller batches",
+                "the body is larger than the whole budget: send smaller batches, or raise budget.bytes",
             ),
         }
     }

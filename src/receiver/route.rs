@@ -148,7 +148,7 @@ fn unknown_content_type(found: Option<&str>) -> String {
             otlp::JSON
         ),
         Some(found) if is_grpc(Some(found)) => {
-            "gRPC needs HTTP/2, and this request came over HTTP/1".into()
+            "gRPC needs HTTP/2, and this request came over HTTP/1: let no proxy in between change that".into()
         }
         Some(found) => format!(
             "the content type {} is not understood; send {} or {}",
@@ -187,7 +187,7 @@ fn other_signal() -> Refusal {
 const SHOWN_BYTES_MAX: usize = 128;
 
 /// The start of a stranger's text, escaped.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let end = text.floor_char_boundary(SHOWN_BYTES_MAX);
     text[..end].escape_debug().to_string()
 }

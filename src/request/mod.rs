@@ -189,7 +189,7 @@ fn id_at<const LENGTH: usize>(body: &[u8], at: u32) -> &[u8; LENGTH] {
 
 fn malformed(body: &[u8]) -> Refusal {
     let message = format!(
-        "the body of {} bytes is no ExportTraceServiceRequest: its protobuf framing is broken above its spans",
+        "the body of {} bytes is no ExportTraceServiceRequest, its protobuf framing is broken above its spans: send OTLP traces as protobuf, or say in the content type what it is",
         body.len()
     );
     Refusal::new(Reason::Malformed, message)
@@ -199,12 +199,12 @@ fn refusal_of(denied: Denied, spans: usize, index_bytes: usize) -> Refusal {
     match denied {
         Denied::Full => Refusal::new(
             Reason::Full,
-            "no room in the budget for the index of the request's spans: come again",
+            "no room in the budget for the index of the request's spans: come again; if it stays so, raise budget.bytes",
         ),
         Denied::NeverFits => Refusal::new(
             Reason::TooLarge,
             format!(
-                "{spans} spans need {index_bytes} bytes of index, more than budget.bytes allows: send fewer spans in one request",
+                "{spans} spans need {index_bytes} bytes of index, more than budget.bytes allows: send fewer spans in one request, or raise it",
             ),
         ),
     }

@@ -180,7 +180,7 @@ fn refusals() {
         ),
         (
             "unknown_content_type",
-            "a content type other than protobuf's, JSON's or gRPC's",
+            "a content type that is neither protobuf, JSON nor gRPC",
         ),
         ("wrong_method", "an HTTP method other than POST"),
         ("unknown_path", "a path or gRPC method that does not exist"),

@@ -10,6 +10,7 @@
 mod client;
 mod connections;
 mod cors;
+mod every_refusal;
 mod full;
 mod hostile;
 mod json;
