@@ -428,6 +428,11 @@ async fn wrong_requests_are_told_what_is_wrong() {
     let served = Served::new();
     for (head, status, part) in [
         ("GET /nothing @", 404, "GET / lists"),
+        (
+            "GET /v1/traces @",
+            404,
+            "ports of the receivers, 4317 and 4318",
+        ),
         ("GET /api/v1/reload @", 405, "use POST"),
         ("POST /metrics @", 405, "use GET"),
         ("DELETE /api/v1/traces @", 405, "use GET"),
