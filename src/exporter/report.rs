@@ -152,7 +152,9 @@ impl Report {
         if since == now {
             self.metrics.up(Some(false));
             if let Some(suppressed) = self.up_and_down.pass(now) {
-                tracing::warn!(destination = %self.name, reason, suppressed, "destination is down");
+                let endpoint = self.status.lock().endpoint.clone();
+                tracing::warn!(destination = %self.name, endpoint, reason, suppressed,
+                    "destination is down");
             }
         }
         self.status.lock().down = Some(Down { reason, since });

@@ -4,6 +4,7 @@
 //! read of an answer beyond [`answer::ANSWER_BYTES_MAX`]; redirects are not followed; no HTTP/2 pings are sent, because Go
 //! servers answer them with GOAWAY.
 
+mod advice;
 mod answer;
 mod connect;
 mod frame;
@@ -13,7 +14,10 @@ mod tls;
 
 use std::{
     error::Error,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -46,6 +50,8 @@ pub(super) struct Client {
     connector: Connector,
     /// The present connection; one that let an attempt time out is replaced.
     connection: Mutex<Arc<Connection>>,
+    /// Whether it has ever answered at all.
+    has_answered: AtomicBool,
 }
 
 impl Client {
@@ -63,6 +69,7 @@ impl Client {
             compression: options.compression,
             connection: Mutex::new(Arc::new(connector.connect())),
             connector,
+            has_answered: AtomicBool::new(false),
         })
     }
 
@@ -94,15 +101,29 @@ impl Client {
                 .insert("grpc-timeout", grpc_timeout(within));
         }
         let deadline = Instant::now() + within;
-        let answer = match timeout_at(deadline, connection.send(request)).await {
+        let head = timeout_at(deadline, connection.send(request)).await;
+        self.has_answered
+            .fetch_or(matches!(head, Ok(Ok(_))), Ordering::Relaxed);
+        let answer = match head {
             Ok(Ok(response)) if self.protocol == Protocol::Grpc => {
                 timeout_at(deadline, answer::read_grpc(response)).await
             }
             Ok(Ok(response)) => Ok(answer::read_http(response, deadline).await),
-            Ok(Err(error)) => Ok(Outcome::transport(&describe(&error))),
+            Ok(Err(error)) => Ok(Outcome::transport(&self.explain(&error))),
             Err(elapsed) => Err(elapsed),
         };
         answer.unwrap_or_else(|_elapsed| Outcome::timeout(within))
+    }
+
+    /// What went wrong, and what to change where that is known.
+    fn explain(&self, error: &(dyn Error + 'static)) -> String {
+        let has_answered = self.has_answered.load(Ordering::Relaxed);
+        let advice = advice::advice(error, &self.uri, self.protocol, has_answered);
+        let description = describe(error);
+        match advice {
+            Some(advice) => format!("{description}: {advice}"),
+            None => description,
+        }
     }
 
     fn connection(&self) -> Arc<Connection> {

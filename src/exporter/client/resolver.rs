@@ -27,23 +27,28 @@ pub enum Resolver {
 /// Resolves one name.
 pub type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
 
+/// A name has no address, as far as the resolver knows.
+#[derive(Debug)]
+pub(super) struct Unresolved(io::Error);
+
 /// A resolver as the HTTP client uses it.
 #[derive(Clone, Debug)]
 pub(super) struct Shuffled(pub(super) Resolver);
 
 impl Service<Name> for Shuffled {
     type Response = vec::IntoIter<SocketAddr>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+    type Error = Unresolved;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Unresolved>> + Send>>;
 
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Unresolved>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
         let resolver = self.0.clone();
         Box::pin(async move {
-            let mut addresses = resolver.look_up(name.as_str()).await?;
+            let looked_up = resolver.look_up(name.as_str()).await;
+            let mut addresses = looked_up.map_err(Unresolved)?;
             shuffle(&mut addresses, &mut Dice::new());
             Ok(addresses.into_iter())
         })
@@ -62,6 +67,14 @@ impl Resolver {
         }
     }
 }
+
+impl fmt::Display for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Unresolved {}
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,6 +17,9 @@ fn movable(addresses: Vec<Ipv4Addr>) -> (Resolver, Arc<Mutex<Vec<Ipv4Addr>>>) {
     let resolver = Resolver::Given(Arc::new(move |name| {
         assert_eq!(name, "jaeger.test");
         let addresses = looked_up.lock().unwrap();
+        if addresses.is_empty() {
+            return Err(std::io::Error::other("no such name"));
+        }
         Ok(addresses.iter().copied().map(IpAddr::V4).collect())
     }));
     (resolver, addresses)
@@ -160,6 +163,9 @@ async fn a_name_that_does_not_resolve_is_an_outage() {
     let rig = Rig::start_with(options, resolver);
     rig.push(&["a"]).await;
     eventually("it is down", || rig.exporter.status().down.is_some()).await;
+    let reason = rig.exporter.status().down.unwrap().reason;
+    let advice = "is jaeger.test spelled right, and in one network with the relay?";
+    assert!(reason.ends_with(advice), "{reason}");
     *addresses.lock().unwrap() = vec![SECOND];
     assert_eq!(rig.settled().await.exported, 1);
     rig.finish().await;

@@ -10,7 +10,7 @@ use rustls::{
     server::WebPkiClientVerifier,
 };
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::TlsAcceptor;
@@ -235,5 +235,55 @@ fn settings_that_cannot_be_used_are_named() {
     ];
     for (message, key) in cases {
         assert!(message.starts_with(key), "{message}");
+    }
+}
+
+/// A listener that answers whatever is said first with these bytes, and closes.
+async fn answering(bytes: &'static [u8]) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            drop(stream.read(&mut [0; 1024]).await);
+            drop(stream.write_all(bytes).await);
+        }
+    });
+    (address, tasks)
+}
+
+/// The mistakes in an endpoint that everybody makes once: the reason says what to change.
+#[tokio::test]
+async fn a_wrong_endpoint_is_told_with_what_to_change() {
+    let backend = FakeBackend::start().await;
+    let identity = Authority::new().sign("localhost");
+    let (tls, _tls) = tls_before(&backend, &identity, None).await;
+    let (http, _http) = answering(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+    let (grpc, _grpc) = answering(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0").await;
+    let (alert, _alert) = answering(&[0x15, 3, 3, 0, 2, 2, 40]).await;
+    let gone = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let (any_grpc, any_http) = ([Protocol::Grpc].as_slice(), [Protocol::Http].as_slice());
+    let both = [Protocol::Grpc, Protocol::Http].as_slice();
+    let cases = [
+        ("http", gone, both, "is it running, and is that its port?"),
+        ("https", backend.address(), both, "write http://localhost"),
+        ("https", alert, both, "write http://localhost"),
+        ("https", tls, both, "set tls.ca_file"),
+        ("http", tls, any_grpc, "write https://localhost"),
+        ("http", tls, any_http, "write https://localhost"),
+        ("http", http, any_grpc, "set protocol: http"),
+        ("http", grpc, any_http, "set protocol: grpc"),
+    ];
+    for (scheme, address, protocols, advice) in cases {
+        for &protocol in protocols {
+            let mut options = quick(&backend, protocol);
+            let endpoint = format!("{scheme}://localhost:{}", address.port());
+            options.endpoint = endpoint.parse().unwrap();
+            let error = delivers(&backend, options).await.unwrap_err();
+            assert!(error.contains(advice), "{scheme} {protocol:?}: {error}");
+        }
     }
 }
