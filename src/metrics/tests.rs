@@ -389,6 +389,26 @@ fn a93_ever_new_services_share_one_series() {
 }
 
 #[test]
+fn a_hundred_services_and_no_more_have_series_of_their_own() {
+    for (count, others) in [(99, false), (100, false), (101, true)] {
+        let metrics = Metrics::default();
+        for number in 0..count {
+            metrics.count_service(format!("service {number}").as_bytes(), 1, 0);
+        }
+        let page = metrics.render(&Levels::default());
+        assert_eq!(page.contains("service=\"other\""), others, "{count}");
+    }
+    // A name is cut to what a label may hold.
+    for (bytes, kept) in [(127, 127), (128, 128), (129, 128)] {
+        let metrics = Metrics::default();
+        metrics.count_service("x".repeat(bytes).as_bytes(), 1, 0);
+        let page = metrics.render(&Levels::default());
+        let label = format!("service=\"{}\"", "x".repeat(kept));
+        assert!(page.contains(&label), "{bytes}");
+    }
+}
+
+#[test]
 fn no_name_that_a_sender_chooses_breaks_the_text() {
     let metrics = Metrics::default();
     let long = "x".repeat(1 << 20);

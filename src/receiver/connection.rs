@@ -31,7 +31,7 @@ use super::{
 };
 
 /// The head of a request at most, in bytes: hyper's own default for HTTP/2, and what gRPC's libraries allow.
-const HEAD_BYTES_MAX: u32 = 16 * 1024;
+pub(super) const HEAD_BYTES_MAX: u32 = 16 * 1024;
 
 /// One HTTP/2 frame has at most this share of the window, and never less than the protocol's smallest limit, in bytes. Each
 /// frame is read and copied by itself, and a sender waits for nothing between them. gRPC's C core, Java and Rust look at the

@@ -29,7 +29,7 @@ pub(super) const WATCH_METHOD: &str = "/grpc.health.v1.Health/Watch";
 const WHOLE_SERVER: &str = "";
 
 /// A request holds the name of one service, in bytes.
-const REQUEST_BYTES_MAX: usize = 4096;
+pub(super) const REQUEST_BYTES_MAX: usize = 4096;
 
 /// Watches at the same time at most, over all connections, each of which one lasts as long as. Chosen by eye: a quarter of
 /// the usual maximum of connections.

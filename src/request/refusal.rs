@@ -120,3 +120,23 @@ impl Refusal {
         &self.message[..end]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_cut_at_its_limit_and_at_a_character_border() {
+        let max = MESSAGE_BYTES_MAX;
+        for (written, sent) in [
+            ("x".repeat(max - 1), max - 1),
+            ("x".repeat(max), max),
+            ("x".repeat(max + 1), max),
+            ("é".repeat(max / 2), max),
+            ("x".to_owned() + &"é".repeat(max / 2), max - 1),
+        ] {
+            let refusal = Refusal::new(Reason::Malformed, written);
+            assert_eq!(refusal.message_to_send().len(), sent);
+        }
+    }
+}

@@ -180,3 +180,34 @@ pub(super) fn message_of<'a>(field: &Field<'a>) -> Result<&'a [u8], Broken> {
         _ => Err(Broken),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A field of this number with a message, as far as its length is one of two bytes.
+    fn nested_in(number: u8, message: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(message.len() & 0x7f).unwrap() | 0x80;
+        let high = u8::try_from(message.len() >> 7).unwrap();
+        [&[number << 3 | 2, length, high], message].concat()
+    }
+
+    #[test]
+    fn values_are_read_to_a_depth() {
+        for (depth, is_readable) in [
+            (VALUE_DEPTH_MAX - 1, true),
+            (VALUE_DEPTH_MAX, true),
+            (VALUE_DEPTH_MAX + 1, false),
+        ] {
+            let array = |value: Vec<u8>| nested_in(5, &nested_in(1, &value));
+            let list = |value: Vec<u8>| nested_in(6, &nested_in(1, &nested_in(2, &value)));
+            for nest in [&array as &dyn Fn(_) -> _, &list] {
+                // The innermost value is a level, too.
+                let value = (1..depth).fold(vec![0x18, 1], |value, _| nest(value));
+                let attribute = nested_in(2, &value);
+                let found = key_value_is_readable(&attribute).is_ok();
+                assert_eq!(found, is_readable, "{depth}");
+            }
+        }
+    }
+}

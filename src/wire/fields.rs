@@ -431,6 +431,18 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_walked_to_a_depth() {
+        for (depth, expected) in [
+            (GROUP_DEPTH_MAX - 1, Ok(vec![1])),
+            (GROUP_DEPTH_MAX, Ok(vec![1])),
+            (GROUP_DEPTH_MAX + 1, Err(Broken)),
+        ] {
+            let message = [vec![0x0b; depth], vec![0x0c; depth]].concat();
+            assert_eq!(numbers(&message), expected, "{depth}");
+        }
+    }
+
+    #[test]
     fn what_is_cut_short_or_lies_is_broken() {
         let cases: [&[u8]; 10] = [
             &[0x08],                            // a tag without a value

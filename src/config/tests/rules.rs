@@ -231,6 +231,7 @@ fn destinations_have_usable_names_and_a_bound() {
         ))
     };
     assert!(named("a-b_c.D9").load().is_ok());
+    assert!(named(&"x".repeat(63)).load().is_ok());
     assert!(named(&"x".repeat(64)).load().is_ok());
     for name in ["", "a b", "ä", &"x".repeat(65)] {
         assert_lines(
@@ -403,6 +404,8 @@ fn listeners_are_ports_or_addresses() {
     let cases = [
         ("4317", "127.0.0.1:4317"),
         ("0", "127.0.0.1:0"),
+        ("65534", "127.0.0.1:65534"),
+        ("65535", "127.0.0.1:65535"),
         ("'4317'", "127.0.0.1:4317"),
         ("0.0.0.0:4317", "0.0.0.0:4317"),
         ("localhost:4317", "127.0.0.1:4317"),
@@ -420,7 +423,9 @@ fn listeners_are_ports_or_addresses() {
     for (written, is_host) in [
         ("relay:4317", true),
         ("relay", false),
-        ("0.0.0.0:70000", false),
+        ("0.0.0.0:65536", false),
+        ("65536", false),
+        ("-1", false),
     ] {
         let text = format!("receivers: {{ grpc: {{ listen: '{written}' }} }}");
         let mistakes = World::of(&text).mistakes();

@@ -88,6 +88,39 @@ async fn a_batch_ends_at_its_bytes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_ends_with_the_parcel_that_reaches_its_bytes() {
+    let one = request(&["a"]).len();
+    for (bytes, parcels) in [(2 * one - 1, 2), (2 * one, 2), (2 * one + 1, 3)] {
+        let mut bench = Bench::new(BatchOptions { bytes, ..OPTIONS }, LIMITS);
+        for _ in 1..parcels {
+            bench.push(&["a"]).await;
+            assert_eq!(bench.take(), None, "{bytes}");
+        }
+        bench.push(&["a"]).await;
+        let ended = bench.take();
+        assert!(ended.is_some(), "{bytes}");
+        advance(OPTIONS.delay).await;
+        bench.take();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_takes_as_many_bytes_as_it_may_have() {
+    let one = request(&["a"]).len();
+    for (bytes_max, too_large) in [(one - 1, 1), (one, 0), (one + 1, 0)] {
+        let limits = Limits {
+            bytes_max,
+            bytes_learned: bytes_max,
+            ..LIMITS
+        };
+        let mut bench = Bench::new(OPTIONS, limits);
+        assert_eq!(bench.push(&["a"]).await, too_large, "{bytes_max}");
+        advance(OPTIONS.delay).await;
+        assert_eq!(bench.take(), (too_large == 0).then_some(1), "{bytes_max}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn parcels_stay_whole_where_they_can_and_are_cut_where_they_must() {
     let mut bench = Bench::new(OPTIONS, LIMITS);
     bench.push(&["a"; 3]).await;

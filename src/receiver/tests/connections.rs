@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use prost::Message;
 use tokio::time::timeout;
 use tonic::Code;
 use tonic_health::pb::{
@@ -19,7 +20,7 @@ use crate::{
     metrics::Transport,
     otlp,
     receiver::{
-        health::{CHECK_METHOD, WATCH_METHOD, WATCHES_MAX},
+        health::{self, CHECK_METHOD, WATCH_METHOD, WATCHES_MAX},
         sniff::TLS_ALERT,
     },
 };
@@ -153,6 +154,25 @@ async fn a28_a_panic_is_told_and_ends_nothing_else() {
     }
     assert_eq!(relay.refused(Transport::Grpc, "INTERNAL", "internal"), 1);
     assert_eq!(relay.refused(Transport::Http, "500", "internal"), 1);
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a_health_check_names_one_service() {
+    let relay = UnderTest::start().await;
+    let mut client = GrpcClient::connect(relay.grpc).await;
+    for (bytes, code) in [
+        (health::REQUEST_BYTES_MAX - 1, Code::NotFound),
+        (health::REQUEST_BYTES_MAX, Code::NotFound),
+        (health::REQUEST_BYTES_MAX + 1, Code::OutOfRange),
+    ] {
+        let service = "x".repeat(bytes - 3); // the field's tag and its length of two bytes
+        let message = HealthCheckRequest { service }.encode_to_vec();
+        assert_eq!(message.len(), bytes);
+        let mut call = client.begin(grpc_request(CHECK_METHOD, &[])).await;
+        call.send(frame(0, &message), true);
+        assert_eq!(call.answer().await.code(), code, "{bytes}");
+    }
     relay.finish().await;
 }
 

@@ -10,7 +10,7 @@ use super::{
     client::{GrpcClient, HttpClient, frame, grpc, http, http_traces, post},
     spans,
 };
-use crate::budget::Use;
+use crate::{budget::Use, receiver::connection::HEAD_BYTES_MAX};
 
 const PB: &str = "content-type: application/x-protobuf";
 
@@ -180,6 +180,38 @@ async fn heads_have_a_size_limit() {
     let long = "x".repeat(20_000);
     let answer = grpc(relay.grpc, &[("x-long", &long)], frame(0, &[])).await;
     assert_eq!(answer.http_status, 431);
+    relay.finish().await;
+}
+
+/// A head without a body, of just this size.
+fn head_of(bytes: usize) -> String {
+    let empty = post("/v1/traces", &[PB, "content-length: 0", "x-long: "]);
+    let padding = "x".repeat(bytes - empty.len());
+    post(
+        "/v1/traces",
+        &[PB, "content-length: 0", &format!("x-long: {padding}")],
+    )
+}
+
+#[tokio::test]
+async fn heads_are_taken_up_to_their_limits() {
+    let relay = UnderTest::start().await;
+    for (bytes, status) in [
+        (HEAD_BYTES_MAX - 1, 200),
+        (HEAD_BYTES_MAX, 200),
+        (HEAD_BYTES_MAX + 1, 431),
+    ] {
+        let answer = http(relay.http, &head_of(bytes as usize), b"").await;
+        assert_eq!(answer.status, status, "{bytes}");
+    }
+    // Two of them are in every head of these tests, and two say what the body is.
+    for (fields, status) in [(99, 200), (100, 200), (101, 431)] {
+        let mut headers = vec![PB.to_owned(), "content-length: 0".to_owned()];
+        headers.extend((4..fields).map(|index| format!("x-{index}: y")));
+        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+        let answer = http(relay.http, &post("/v1/traces", &headers), b"").await;
+        assert_eq!(answer.status, status, "{fields}");
+    }
     relay.finish().await;
 }
 

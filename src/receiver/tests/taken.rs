@@ -181,6 +181,31 @@ async fn a47_unusable_spans_are_rejected_one_by_one() {
 }
 
 #[tokio::test]
+async fn a47_an_id_has_its_length_and_is_not_zero() {
+    let relay = UnderTest::start().await;
+    let trace_ids = [15, 16, 17].map(|bytes| (vec![7; bytes], vec![7; 8], bytes == 16));
+    let span_ids = [7, 8, 9].map(|bytes| (vec![7; 16], vec![7; bytes], bytes == 8));
+    let others = [
+        (vec![], vec![7; 8], false),
+        (vec![7; 16], vec![], false),
+        (vec![0; 16], vec![7; 8], false),
+        (vec![7; 16], vec![0; 8], false),
+        ([vec![0; 15], vec![1]].concat(), vec![7; 8], true),
+        (vec![7; 16], [vec![0; 7], vec![1]].concat(), true),
+    ];
+    for (trace_id, span_id, is_usable) in trace_ids.into_iter().chain(span_ids).chain(others) {
+        let what = format!("{trace_id:?} {span_id:?}");
+        let mut odd = span(0, 16);
+        (odd.trace_id, odd.span_id) = (trace_id, span_id);
+        let answer = http_traces(relay.http, &[], &request(vec![odd])).await;
+        let told = ExportTraceServiceResponse::decode(&answer.body[..]).unwrap();
+        let rejected = told.partial_success.map_or(0, |part| part.rejected_spans);
+        assert_eq!(rejected, i64::from(!is_usable), "{what}");
+    }
+    relay.finish().await;
+}
+
+#[tokio::test]
 async fn a11_the_size_limit_holds_to_the_byte() {
     let relay = UnderTest::start().await;
     for (bytes, taken) in [

@@ -127,7 +127,13 @@ fn a_fraction_is_from_0_to_1_and_is_given_once() {
     check_mistake(&rule("match: { span: a }"), &format!("{in_rule}missing"));
     let twice = "rules[0].sampleFraction: the same as `sample_fraction`";
     check_mistake(&rule("sample_fraction: 1, sampleFraction: 1"), twice);
-    for edge in ["0", "1", "0.0", "1.0", "1e-20"] {
+    for outside in ["-0.000001", "1.000001", "-1e-20", ".inf"] {
+        check_mistake(
+            &format!("default: {{ sample_fraction: {outside} }}"),
+            "allowed: a fraction from 0 to 1",
+        );
+    }
+    for edge in ["0", "1", "0.0", "1.0", "1e-20", "0.999999"] {
         assert_eq!(
             findings(&format!("default: {{ sample_fraction: {edge} }}")),
             [""; 0]
@@ -374,7 +380,9 @@ fn there_is_a_bound_on_rules_and_services() {
         }
         text
     };
-    assert_eq!(findings(&rules(1000)), [""; 0]);
+    for allowed in [999, 1000] {
+        assert_eq!(findings(&rules(allowed)), [""; 0], "{allowed}");
+    }
     let found = findings(&rules(1001));
     assert_eq!(
         found,
