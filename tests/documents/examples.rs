@@ -35,7 +35,7 @@ pub(super) fn help(arguments: &[&str]) -> String {
 }
 
 /// The blocks of code in this language.
-fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
+pub(super) fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
     let open = format!("```{language}\n");
     let blocks = document.split(open.as_str()).skip(1);
     blocks

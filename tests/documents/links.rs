@@ -4,12 +4,13 @@ use std::path::Path;
 
 use super::text;
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "CHANGELOG.md",
     "docs/ARCHITECTURE.md",
     "docs/CONFORMANCE.md",
     "docs/PERFORMANCE.md",
+    "docs/TROUBLESHOOTING.md",
     "tests/corpus/README.md",
 ];
 

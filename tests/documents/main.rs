@@ -11,6 +11,7 @@ mod docker; // image and compose file fit the program and each other
 mod examples; // the YAML in the README and the shipped configurations load; its commands exist
 mod links; // every relative link leads somewhere
 mod tables; // the README's tables say what the code says
+mod troubleshooting; // docs/TROUBLESHOOTING.md quotes what the relay says
 
 /// What h2spec may find in `tests/e2e`.
 #[path = "../e2e/h2spec/exceptions.rs"]
@@ -93,6 +94,15 @@ fn load(
     environment: &[(&str, &str)],
     files: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Config {
+    try_load(file, environment, files)
+        .unwrap_or_else(|findings| panic!("{file} does not load:\n{findings}"))
+}
+
+fn try_load(
+    file: &str,
+    environment: &[(&str, &str)],
+    files: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Config, config::Invalid> {
     let pairs = environment.iter();
     let environment: BTreeMap<_, _> = pairs
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -106,7 +116,6 @@ fn load(
     };
     let around = Surroundings::new(environment, &read);
     config::load(Some(Path::new(file)), &around)
-        .unwrap_or_else(|findings| panic!("{file} does not load:\n{findings}"))
 }
 
 /// Loads a configuration of the repository.
