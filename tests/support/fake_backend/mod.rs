@@ -165,6 +165,13 @@ impl FakeBackend {
         self.records(|records| records.taken.clone())
     }
 
+    /// What was taken since the last time, and forgets all requests: for loads that would not fit the memory.
+    pub fn take_records(&self) -> Vec<ExportTraceServiceRequest> {
+        let mut records = self.state.records.lock().unwrap();
+        records.received.clear();
+        std::mem::take(&mut records.taken)
+    }
+
     /// The spans that were taken so far.
     pub fn spans(&self) -> Vec<Span> {
         self.taken().into_iter().flat_map(spans).collect()
