@@ -20,4 +20,5 @@ mod balance; // the harness itself: an imbalance is noticed, and so is a relay t
 mod corpus; // recorded requests of real clients come out with every span as it went in
 mod destinations; // failing destinations: all or none, backpressure, outages, shutdown; nothing accepted is missing
 mod reload; // edits in force soon and as a whole; mistakes keep the old configuration
-mod sampling; // fractions, thresholds and unusable ids, from sender to destination
+mod sampling;
+mod smuggling; // heads that two readers could understand differently // fractions, thresholds and unusable ids, from sender to destination

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span,
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{KeyValue, any_value::Value},
+    trace::v1::Span,
 };
 use prost::Message;
 
@@ -112,7 +114,11 @@ async fn a47_a48_spans_with_unusable_ids_are_rejected_and_the_others_go_on() {
             .partial_success;
         let partial = partial.expect("some are not usable");
         assert_eq!(partial.rejected_spans, 5, "{way:?}");
-        assert!(!partial.error_message.is_empty());
+        let message = partial.error_message;
+        assert!(
+            (1..=1024).contains(&message.len()) && message.is_ascii(),
+            "{message}"
+        );
 
         spans_only(&mut request, 5);
         let partial = taken(&relay, way, &request.encode_to_vec())
@@ -150,6 +156,39 @@ async fn a63_odd_values_come_out_as_they_went_in() {
         let totals = relay.stop().await.totals;
         assert_eq!((totals.accepted, totals.rejected), (6, 0));
         assert_eq!(backend.taken(), [request], "{way:?}");
+    }
+}
+
+/// They refer to a table that only profiles have: no rule and no edit sees a key or a value in them, and they pass.
+#[tokio::test]
+async fn a64_what_only_profiles_have_is_as_good_as_absent_and_passes() {
+    let drops =
+        "rules: [{ name: r, match: { attributes: { secret: \"*\" } }, sample_fraction: 0 }]\n";
+    let edits = "enrichment: [{ on: span, remove: [secret], set_if_absent: { found: no } }]\n";
+    let key_only = KeyValue {
+        key_strindex: 7,
+        ..generate::attribute("", "secret")
+    };
+    let value_only = generate::typed_attribute("found", Value::StringValueStrindex(7));
+    for way in WAYS {
+        let backend = FakeBackend::start().await;
+        let relay = Setup::to(&backend.endpoint())
+            .policies(drops)
+            .settings(edits)
+            .start();
+        let mut request = generate::request("client", 0, 2);
+        let spans = &mut request.resource_spans[0].scope_spans[0].spans;
+        spans[0].attributes = vec![key_only.clone(), value_only.clone()];
+        spans[1].attributes = vec![generate::attribute("secret", "by its name")];
+        let answer = taken(&relay, way, &request.encode_to_vec()).await;
+        assert_eq!(answer.partial_success, None, "{way:?}");
+        let totals = relay.stop().await.totals;
+        assert_eq!(
+            (totals.accepted, totals.rejected, totals.sampled_out),
+            (2, 0, 1)
+        );
+        let left = &backend.spans()[0].attributes;
+        assert_eq!(left[..2], [key_only.clone(), value_only.clone()], "{way:?}");
     }
 }
 

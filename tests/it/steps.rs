@@ -277,6 +277,34 @@ fn a62_neighbours_with_the_same_resource_leave_as_one() {
     assert_eq!(generate::flatten(&found), generate::flatten(&request));
 }
 
+/// A schema URL belongs to its own level, so what differs in nothing else stays apart, each span where it was.
+#[test]
+fn a62_the_same_with_other_schema_urls_stays_apart() {
+    let mut request = generate::request("segcore", 0, 3);
+    let first = request.resource_spans[0].clone();
+    let mut other_scope = generate::request("segcore", 3, 3)
+        .resource_spans
+        .remove(0)
+        .scope_spans;
+    other_scope[0].schema_url = "https://opentelemetry.io/schemas/1.13.0".into();
+    request.resource_spans[0].scope_spans.extend(other_scope);
+    let mut other_resource = first.clone();
+    other_resource.schema_url = "https://opentelemetry.io/schemas/1.14.0".into();
+    request.resource_spans.extend([other_resource, first]);
+    for enrichment in ["[]", "[{ on: span, set: { seen: yes } }]"] {
+        let snapshot = settings::snapshot("default: { sample_fraction: 1 }\n", enrichment);
+        let found = decoded(&process(&snapshot, request.encode_to_vec().into()));
+        let shape = |request: &ExportTraceServiceRequest| {
+            let flat = generate::flatten(request).into_iter();
+            let keys = flat.map(|(_, resource, _, scope, span)| (resource, scope, span.span_id));
+            keys.collect::<Vec<_>>()
+        };
+        assert_eq!(shape(&found), shape(&request), "{enrichment}");
+        assert_eq!(found.resource_spans.len(), 3, "{enrichment}");
+        assert_eq!(found.resource_spans[0].scope_spans.len(), 2, "{enrichment}");
+    }
+}
+
 #[test]
 fn a_repeated_resource_is_merged_before_anything_reads_it() {
     let first = generate::request("standalone", 0, 2);
