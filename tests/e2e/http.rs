@@ -24,6 +24,10 @@ impl Http {
         Self { address, client }
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The answer, or nothing when there is none yet.
     pub(crate) async fn get(&self, path: &str) -> Option<(StatusCode, Bytes)> {
         let uri: Uri = format!("http://{}{path}", self.address).parse().unwrap();

@@ -48,6 +48,8 @@ mod oversize;
 mod policies;
 /// OpenTelemetry's SDKs of five languages, also while there is no room.
 mod sdks;
+/// A real Prometheus beside it, and its own tool's opinion.
+mod prometheus;
 /// The Rust examples, and the Collector's load generator.
 mod senders;
 /// Milvus and its tutorial's client, everything kept.

@@ -130,6 +130,11 @@ admin: {{ listen: \"{admin}\" }}
         self.http
     }
 
+    /// Where its admin port is.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin.address()
+    }
+
     /// Replaces the policy file as editors do: whole, and at once.
     pub(crate) fn edit_policies(&self, policies: &str) {
         let new = self.folder.join("policies.yaml.new");
