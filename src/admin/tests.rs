@@ -281,7 +281,7 @@ impl Served {
 }
 
 #[tokio::test]
-async fn every_path_of_the_index_is_served_with_safe_headers() {
+async fn a107_every_path_of_the_index_is_served_with_safe_headers() {
     let served = Served::new();
     let index = served.get("/").await;
     assert_eq!(index.status, 200);

@@ -133,7 +133,7 @@ fn out_of_range(kind: Kind) -> Vec<(String, String)> {
 }
 
 #[test]
-fn every_wrong_value_of_every_key_is_said_with_its_place() {
+fn a98_every_wrong_value_of_every_key_is_said_with_its_place() {
     for key in keys() {
         for (value, part) in wrong_values(key.kind) {
             let mistakes = setting(key.path, &value).mistakes();
@@ -153,7 +153,7 @@ fn every_wrong_value_of_every_key_is_said_with_its_place() {
 }
 
 #[test]
-fn every_limit_itself_is_allowed() {
+fn a98_every_limit_itself_is_allowed() {
     for key in keys() {
         let limits = match key.kind {
             Kind::Integer(from, to) => vec![from.to_string(), to.to_string()],
@@ -202,7 +202,7 @@ fn a98_every_misspelt_key_is_unknown_and_the_right_one_is_named() {
 }
 
 #[test]
-fn every_wrong_value_from_the_environment_is_said_with_the_variable() {
+fn a98_every_wrong_value_from_the_environment_is_said_with_the_variable() {
     for key in keys() {
         let path = actual(key.path);
         let variable = format!("OTLP_RELAY__{}", path.to_uppercase().replace('.', "__"));
@@ -306,7 +306,7 @@ fn null_is_allowed_where_it_is_the_default_and_nowhere_else() {
 }
 
 #[test]
-fn all_mistakes_are_said_at_once_in_the_order_of_the_file() {
+fn a98_all_mistakes_are_said_at_once_in_the_order_of_the_file() {
     let world = World::of(
         "queue:\n  bytes_max: 16\nlog:\n  level: loud\n  colour: red\nbatch: 7\ndestinations:\n  jaeger:\n    timeout: 5\n",
     )

@@ -274,6 +274,41 @@ async fn a18_broken_details_and_huge_trailers_harm_nobody() {
     rig.finish().await;
 }
 
+/// The details of a gRPC status whose `RetryInfo` says so many seconds, which the libraries here cannot say: `Status.details`
+/// (3) holds an `Any` of type URL (1) and value (2), in which `retry_delay` (1) has `seconds` (1).
+fn retry_info(seconds: i64) -> String {
+    let field = |number: u8, bytes: &[u8]| {
+        let length = u8::try_from(bytes.len()).unwrap();
+        [&[number << 3 | 2, length][..], bytes].concat()
+    };
+    let mut duration = vec![0x08];
+    prost::encoding::encode_varint(seconds.cast_unsigned(), &mut duration);
+    let any = [
+        field(1, b"type.googleapis.com/google.rpc.RetryInfo"),
+        field(2, &field(1, &duration)),
+    ];
+    let status = [vec![0x08, 14], field(3, &any.concat())].concat();
+    let encoded = tonic::metadata::BinaryMetadataValue::from_bytes(&status);
+    String::from_utf8(encoded.as_encoded_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn a72_a_retry_info_that_no_clock_can_count_to_is_clamped() {
+    for seconds in [-1, i64::MIN, 1_000_000_000_000, i64::MAX] {
+        let (rig, backend) = rig_and_backend(Protocol::Grpc).await;
+        let headers = vec![
+            ("content-type", "application/grpc".to_owned()),
+            ("grpc-status", "14".to_owned()),
+            ("grpc-status-details-bin", retry_info(seconds)),
+        ];
+        backend.script([Answer::Http(200, headers, Bytes::new())]);
+        rig.push(&["a"]).await;
+        assert_eq!(rig.settled().await.exported, 1, "{seconds}");
+        assert_eq!(backend.received().len(), 2, "{seconds}");
+        rig.finish().await;
+    }
+}
+
 #[tokio::test]
 async fn a72_retry_after_is_heeded_up_to_the_longest_wait() {
     let wait = Duration::from_millis(600);

@@ -66,14 +66,19 @@ async fn a29_an_established_connection_that_goes_mute_is_replaced() {
     for protocol in [Protocol::Grpc, Protocol::Http] {
         let backend = FakeBackend::start().await;
         let mut options = quick(&backend, protocol);
-        options.timeout = Duration::from_millis(300);
+        let deadline = Duration::from_millis(300);
+        options.timeout = deadline;
         let rig = Rig::start(options);
         rig.push(&["a"]).await;
         rig.settled().await;
         assert_eq!(backend.connections(), 1);
         backend.script([Answer::Mute]);
+        let mute = Instant::now();
         rig.push(&["b"]).await;
         assert_eq!(rig.settled().await.exported, 2);
+        let took = mute.elapsed();
+        // The case: twice the deadline; ten times as much where machines are shared.
+        assert!((deadline..20 * deadline).contains(&took), "{took:?}");
         assert_eq!(backend.connections(), 2, "the next attempt came by another");
         rig.finish().await;
     }

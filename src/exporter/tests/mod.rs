@@ -6,6 +6,7 @@ mod ends;
 #[path = "../../../tests/support/fake_backend/mod.rs"]
 mod fake_backend;
 mod messages;
+mod pings;
 mod tls;
 
 use std::time::Duration;

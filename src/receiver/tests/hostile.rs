@@ -15,7 +15,7 @@ use crate::{budget::Use, receiver::connection::HEAD_BYTES_MAX};
 const PB: &str = "content-type: application/x-protobuf";
 
 /// A small generator of numbers, so that a failure repeats.
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
     fn below(&mut self, limit: usize) -> usize {
@@ -27,7 +27,7 @@ impl Numbers {
 }
 
 /// A damaged copy of `good`.
-fn damaged(good: &[u8], numbers: &mut Numbers) -> Vec<u8> {
+pub(super) fn damaged(good: &[u8], numbers: &mut Numbers) -> Vec<u8> {
     let mut bytes = good.to_vec();
     for _ in 0..=numbers.below(4) {
         let at = numbers.below(bytes.len());

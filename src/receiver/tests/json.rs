@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{
     REQUEST_BYTES_MAX, UnderTest,
     client::{gzip, http, post},
+    hostile::{Numbers, damaged},
     spans,
 };
 use crate::otlp;
@@ -206,9 +207,48 @@ async fn what_cannot_be_read_is_refused_with_the_place() {
 #[tokio::test]
 async fn a45_nothing_is_no_error() {
     let relay = UnderTest::start().await;
-    for body in ["", "{}", r#"{"resourceSpans":[]}"#] {
+    let envelope = r#"{"resourceSpans":[{"resource":{},"scopeSpans":[{"scope":{},"spans":[]}]}]}"#;
+    for body in ["", "{}", r#"{"resourceSpans":[]}"#, envelope] {
         let answer = posted(&relay, "/v1/traces", &[], body.as_bytes()).await;
         assert_eq!(answer, (200, json!({})), "{body:?}");
+    }
+    assert!(relay.export().is_empty(), "nothing leaves");
+    relay.finish().await;
+}
+
+#[tokio::test]
+async fn a44_a_content_type_may_have_parameters() {
+    let relay = UnderTest::start().await;
+    let length = format!("content-length: {}", snake_case().len());
+    for content_type in [
+        "application/json; charset=utf-8",
+        "Application/JSON ;charset=UTF-8",
+    ] {
+        let head = post(
+            "/v1/traces",
+            &[&format!("content-type: {content_type}"), &length],
+        );
+        let answer = http(relay.http, &head, &snake_case()).await;
+        assert_eq!(answer.status, 200, "{content_type}");
+    }
+    assert_eq!(relay.totals().accepted, 6);
+    relay.finish().await;
+}
+
+/// Damaged as in the other encodings: an answer of the table, whatever is broken.
+#[tokio::test]
+async fn a12_damaged_json_gets_an_answer_of_the_table() {
+    let relay = UnderTest::start().await;
+    let good = snake_case();
+    let mut numbers = Numbers(0x5eed);
+    for round in 0..300 {
+        let body = damaged(&good, &mut numbers);
+        let (status, answer) = posted(&relay, "/v1/traces", &[], &body).await;
+        assert!(
+            [200, 400].contains(&status),
+            "round {round}: {status} {answer}"
+        );
+        relay.export();
     }
     relay.finish().await;
 }

@@ -59,7 +59,7 @@ async fn check_http(relay: &UnderTest, cases: &[HttpCase<'_>]) {
 }
 
 #[tokio::test]
-async fn a43_http_bodies_that_are_refused() {
+async fn a42_a43_http_bodies_that_are_refused() {
     let relay = UnderTest::start().await;
     let good = spans(1);
     let zipped = gzip(&good);
@@ -81,7 +81,7 @@ async fn a43_http_bodies_that_are_refused() {
 }
 
 #[tokio::test]
-async fn a44_http_heads_that_are_refused() {
+async fn a42_a43_a44_a56_http_heads_that_are_refused() {
     let relay = UnderTest::start().await;
     let good: &[u8] = &spans(1);
     let json = "content-type: application/json";

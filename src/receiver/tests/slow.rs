@@ -135,7 +135,7 @@ async fn a17_answers_that_are_not_taken_count_as_under_way_until_their_connectio
 }
 
 #[tokio::test]
-async fn idle_connections_are_closed_and_busy_ones_are_not() {
+async fn a67_idle_connections_are_closed_and_busy_ones_are_not() {
     let mut setup = Setup {
         queue_bytes_max: 1,
         ..Setup::default()

@@ -11,7 +11,7 @@ use super::{
     client::{HttpClient, deflate, frame, grpc, gzip, http, http_traces, post, zstd},
     request, sized, span, spans,
 };
-use crate::{metrics::Transport, otlp};
+use crate::{budget::Use, metrics::Transport, otlp};
 
 #[tokio::test]
 async fn a39_a42_http_in_every_encoding_on_both_ports() {
@@ -66,14 +66,16 @@ async fn a67_a68_http_chunked_and_one_after_the_other_on_one_connection() {
     let request = [head.as_bytes(), &chunk(first), &chunk(second), b"0\r\n\r\n"].concat();
 
     let mut client = HttpClient::connect(relay.http).await;
-    for _ in 0..3 {
+    for _ in 0..1_000 {
         client.send(&request).await;
         assert_eq!(client.answer().await.status, 200);
+        relay.export();
     }
     client.send(&[&request[..], &request].concat()).await; // pipelined
     assert_eq!(client.answer().await.status, 200);
     assert_eq!(client.answer().await.status, 200);
-    assert_eq!(relay.totals().accepted, 10);
+    assert_eq!(relay.totals().accepted, 2_004);
+    assert_eq!(relay.budget.used(Use::Windows), 1 << 20, "one connection");
     relay.finish().await;
 }
 
