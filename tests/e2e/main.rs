@@ -46,10 +46,10 @@ mod outage;
 mod oversize;
 /// Milvus and its client with Milvus' fraction at 0, then raised while everything runs.
 mod policies;
-/// OpenTelemetry's SDKs of five languages, also while there is no room.
-mod sdks;
 /// A real Prometheus beside it, and its own tool's opinion.
 mod prometheus;
+/// OpenTelemetry's SDKs of five languages, also while there is no room.
+mod sdks;
 /// The Rust examples, and the Collector's load generator.
 mod senders;
 /// Milvus and its tutorial's client, everything kept.
