@@ -112,13 +112,12 @@ async fn body(house: House) {
     let is_patient = any_of(0..=2) > 0;
     let deadline = if is_patient { never() } else { soon() };
     let first = any_of(1..=SHARED / 2);
-    let permit = match any_of(0..=2) {
-        0 => house.budget.try_claim(first, Use::Bodies),
-        _ => {
-            let claimed = house.budget.claim(first, Use::Bodies, deadline).await;
-            assert!(claimed.is_ok() || !is_patient, "what fits comes");
-            claimed
-        }
+    let permit = if any_of(0..=2) == 0 {
+        house.budget.try_claim(first, Use::Bodies)
+    } else {
+        let claimed = house.budget.claim(first, Use::Bodies, deadline).await;
+        assert!(claimed.is_ok() || !is_patient, "what fits comes");
+        claimed
     };
     let Ok(permit) = permit else { return };
     let mut body = Body::new(&house, permit);

@@ -50,10 +50,18 @@ const ORDERS_VARIABLE: &str = "A103_ORDERS";
 /// Plays `scene` in very many orders: half of them at random at every point, half with few departures. A failure prints
 /// the order, which `shuttle::replay` plays again.
 pub(crate) fn explore(scene: fn()) {
-    let asked = std::env::var(ORDERS_VARIABLE).ok();
-    let orders = asked.map_or(ORDERS, |asked| asked.parse().expect("a number of orders"));
+    let orders = orders();
     run(RandomScheduler::new(orders / 2), scene);
     run(PctScheduler::new(DEPARTURES, orders / 2), scene);
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no stage reads it: a test asks how thorough it shall be"
+)]
+fn orders() -> usize {
+    let asked = std::env::var(ORDERS_VARIABLE).ok();
+    asked.map_or(ORDERS, |asked| asked.parse().expect("a number of orders"))
 }
 
 fn run(scheduler: impl Scheduler + 'static, scene: fn()) {
@@ -154,13 +162,11 @@ pub struct MutexGuard<'a, T> {
 impl<T> Mutex<T> {
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         let gate = self.gate.as_ref().filter(|_| is_played());
-        let _gate = gate.map(|gate| gate.lock().unwrap_or_else(PoisonError::into_inner));
+        let gate = gate.map(|gate| gate.lock().unwrap_or_else(PoisonError::into_inner));
+        let guard = |value| MutexGuard { value, _gate: gate };
         match self.value.lock() {
-            Ok(value) => Ok(MutexGuard { value, _gate }),
-            Err(poisoned) => {
-                let value = poisoned.into_inner();
-                Err(PoisonError::new(MutexGuard { value, _gate }))
-            }
+            Ok(value) => Ok(guard(value)),
+            Err(poisoned) => Err(PoisonError::new(guard(poisoned.into_inner()))),
         }
     }
 }
@@ -257,8 +263,10 @@ impl Future for Acquire {
 
 impl OwnedSemaphorePermit {
     fn new(permit: tokio::sync::OwnedSemaphorePermit) -> Self {
-        let _before = PointOnDrop;
-        Self { _before, permit }
+        Self {
+            _before: PointOnDrop,
+            permit,
+        }
     }
 
     pub(crate) fn num_permits(&self) -> usize {

@@ -68,8 +68,10 @@ impl Log {
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
             .with_writer(move || written.clone());
-        let _guard = tracing::subscriber::set_default(subscriber.finish());
-        Self { lines, _guard }
+        Self {
+            lines,
+            _guard: tracing::subscriber::set_default(subscriber.finish()),
+        }
     }
 
     /// The only line that says this.
@@ -299,7 +301,7 @@ async fn turned_away(turned: Turned) -> Option<(UnderTest, [&'static str; 2])> {
     let mut setup = Setup::default();
     match turned {
         // Nobody was there to be turned away; `accept` has a test of its own.
-        Turned::AcceptFailed => return None,
+        Turned::AcceptFailed => None,
         Turned::TooManyConnections => {
             setup.options.connections_max = 1;
             let relay = setup.start().await;
