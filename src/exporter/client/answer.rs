@@ -4,6 +4,7 @@
 //! makes reading it panic.
 
 use std::{
+    error::Error,
     io::Read,
     time::{Duration, SystemTime},
 };
@@ -14,7 +15,6 @@ use http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RETRY_AFTER},
 };
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use tokio::time::{Instant, timeout_at};
@@ -45,7 +45,10 @@ enum Body {
 }
 
 /// Reads the answer of a gRPC server. Only a status that the peer sent is a verdict.
-pub(super) async fn read_grpc(response: Response<Incoming>) -> Outcome {
+pub(in crate::exporter) async fn read_grpc<B>(response: Response<B>) -> Outcome
+where
+    B: http_body::Body<Data = Bytes, Error: Error + 'static> + Unpin,
+{
     let (head, body) = response.into_parts();
     if let Some(outcome) = verdict(&head.headers, Bytes::new) {
         return outcome;
@@ -73,7 +76,10 @@ pub(super) async fn read_grpc(response: Response<Incoming>) -> Outcome {
 
 /// Reads the answer of an OTLP/HTTP server. The status is the verdict, whatever the body says, and also when it has not
 /// come by the deadline.
-pub(super) async fn read_http(response: Response<Incoming>, deadline: Instant) -> Outcome {
+pub(in crate::exporter) async fn read_http<B>(response: Response<B>, deadline: Instant) -> Outcome
+where
+    B: http_body::Body<Data = Bytes, Error: Error + 'static> + Unpin,
+{
     let (head, body) = response.into_parts();
     let status = head.status.as_u16();
     let class = Class::of_http(status);
@@ -147,7 +153,10 @@ fn delivered(answer: Option<Bytes>) -> Outcome {
     }
 }
 
-async fn collect(mut body: Incoming) -> Body {
+async fn collect<B>(mut body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes, Error: Error + 'static> + Unpin,
+{
     let mut whole = BytesMut::new();
     let mut trailers = None;
     while let Some(frame) = body.frame().await {
