@@ -37,3 +37,8 @@ pub mod config;
 pub mod relay;
 
 pub mod cli;
+
+#[cfg(test)]
+#[path = "../tests/support/seeds.rs"]
+#[expect(unreachable_pub, reason = "the integration tests use it too")]
+mod seeds;

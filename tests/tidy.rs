@@ -57,7 +57,14 @@ fn the_library_lists_its_rooms_in_the_same_order() {
 
 #[test]
 fn every_file_says_what_it_is_for() {
-    let folders = ["src", "tests", "benches", "examples"];
+    let folders = [
+        "src",
+        "tests",
+        "benches",
+        "examples",
+        "fuzz/src",
+        "fuzz/targets",
+    ];
     for path in folders.into_iter().flat_map(sources) {
         let text = fs::read_to_string(&path).unwrap();
         assert!(

@@ -8,6 +8,8 @@ mod backoff;
 mod client;
 mod courier;
 mod delivery;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod health;
 mod limit;
 mod message;

@@ -14,6 +14,8 @@ mod cors;
 mod decompress;
 mod exchange;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod grpc;
 mod health;
 mod http;

@@ -9,6 +9,7 @@ use support::{client, relay_under_test::PATIENCE};
 mod calls; // sends and asks, in the few ways that these tests need
 
 // === parts that pass bytes on ===
+mod fuzzing; // what the fuzz targets assert, over their seeds and changes of those
 mod json; // the JSON reader against prost, on arbitrary and recorded requests in every spelling
 mod steps; // the door and the steps against the same done on decoded objects
 mod wire; // scan, split and repair against prost, on arbitrary, mutated and recorded requests

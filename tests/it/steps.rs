@@ -1,7 +1,5 @@
 //! A request through the door and the steps, compared with the same done on decoded objects.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest, common::v1::any_value::Value,
@@ -9,14 +7,16 @@ use opentelemetry_proto::tonic::{
 use otlp_relay::{
     budget::{Budget, Denied, Use},
     processor::{Processed, Snapshot},
-    request::{Counted, Request},
-    wire::Checks,
+    request::Counted,
 };
 use proptest::prelude::*;
 use prost::Message;
-use tokio::time::Instant;
 
-use crate::support::{corpus, generate, settings};
+use crate::support::{
+    corpus,
+    fuzzing::steps::{self, check_account, decoded, kept, without_trace_state},
+    generate, settings,
+};
 
 /// Admits and processes a body.
 fn process(snapshot: &Snapshot, body: Bytes) -> Processed {
@@ -24,72 +24,10 @@ fn process(snapshot: &Snapshot, body: Bytes) -> Processed {
     process_within(&budget, snapshot, body).unwrap()
 }
 
-/// Admits and processes a body, and checks that what it pins is paid for.
+/// The same within a budget.
 fn process_within(budget: &Budget, snapshot: &Snapshot, body: Bytes) -> Result<Processed, Denied> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
     let permit = budget.try_claim(body.len(), Use::Bodies).unwrap();
-    let checks = Checks {
-        wanted: snapshot.wanted(),
-        message_bytes_max: usize::MAX,
-    };
-    let deadline = Instant::now() + Duration::from_secs(1);
-    runtime.block_on(async {
-        let mut request = Request::admit(Counted::new(body, permit).unwrap(), &checks, deadline)
-            .await
-            .unwrap();
-        let processed = snapshot.process(&mut request, deadline).await?;
-        assert!(processed.pinned <= request.into_permit().bytes());
-        Ok(processed)
-    })
-}
-
-fn decoded(processed: &Processed) -> ExportTraceServiceRequest {
-    ExportTraceServiceRequest::decode(&processed.segments.concat()[..]).unwrap()
-}
-
-/// What the request would be with only those spans that `processed` kept.
-fn filtered(
-    request: &ExportTraceServiceRequest,
-    processed: &Processed,
-) -> ExportTraceServiceRequest {
-    let mut request = request.clone();
-    let mut decisions = processed.decisions.iter();
-    for resource in &mut request.resource_spans {
-        for scope in &mut resource.scope_spans {
-            scope.spans.retain(|span| {
-                let usable = |id: &[u8], length| id.len() == length && id.iter().any(|&b| b != 0);
-                usable(&span.trace_id, 16)
-                    && usable(&span.span_id, 8)
-                    && decisions.next().unwrap().keep
-            });
-        }
-    }
-    assert!(
-        decisions.next().is_none(),
-        "one decision for each usable span"
-    );
-    request
-}
-
-fn assert_counts(request: &ExportTraceServiceRequest, processed: &Processed) {
-    let counted: (u64, u64) = processed
-        .policies
-        .iter()
-        .fold((0, 0), |(kept, dropped), count| {
-            (kept + count.kept, dropped + count.dropped)
-        });
-    assert_eq!(counted, (processed.kept, processed.sampled_out));
-    let by_service: u64 = processed
-        .services
-        .iter()
-        .map(|count| count.kept + count.dropped)
-        .sum();
-    assert_eq!(by_service, processed.kept + processed.sampled_out);
-    assert_eq!(generate::spans(&decoded(processed)), processed.kept);
-    assert!(generate::spans(request) >= processed.kept);
+    steps::process(snapshot, Counted::new(body, permit).unwrap())
 }
 
 /// Edits have to read attributes of what is kept, and no more of them than they look at. What is dropped, or what nobody looks
@@ -144,17 +82,10 @@ proptest! {
         let policies = format!("default: {{ sample_fraction: {fraction} }}\n");
         let snapshot = settings::snapshot(&policies, "[]");
         let processed = process(&snapshot, request.encode_to_vec().into());
-        let expected = filtered(&request, &processed);
-        // A rewritten tracestate is another module's matter.
-        let without_state = |request: &ExportTraceServiceRequest| {
-            let mut flat = generate::flatten(request);
-            for (.., span) in &mut flat {
-                span.trace_state.clear();
-            }
-            flat
-        };
-        prop_assert_eq!(without_state(&decoded(&processed)), without_state(&expected));
-        assert_counts(&request, &processed);
+        let expected = kept(&request, &processed);
+        let found = without_trace_state(generate::flatten(&decoded(&processed)));
+        prop_assert_eq!(found, without_trace_state(generate::flatten(&expected)));
+        check_account(generate::spans(&request), &processed);
     }
 
     #[test]
@@ -166,19 +97,13 @@ proptest! {
             "[ { on: resource, set: { env: prod } } ]",
         );
         let processed = process(&snapshot, request.encode_to_vec().into());
-        let mut expected = filtered(&request, &processed);
+        let mut expected = kept(&request, &processed);
         for resource_spans in &mut expected.resource_spans {
             let attributes = &mut resource_spans.resource.get_or_insert_default().attributes;
             attributes.push(generate::attribute("env", "prod"));
         }
-        let mut found = generate::flatten(&decoded(&processed));
-        for (.., span) in &mut found {
-            span.trace_state.clear();
-        }
-        let mut expected = generate::flatten(&expected);
-        for (.., span) in &mut expected {
-            span.trace_state.clear();
-        }
+        let found = without_trace_state(generate::flatten(&decoded(&processed)));
+        let expected = without_trace_state(generate::flatten(&expected));
         prop_assert_eq!(found, expected);
     }
 }

@@ -1,109 +1,27 @@
 //! The wire room against prost: what a reader of objects sees is what our ranges say.
 
-use bytes::Bytes;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use otlp_relay::wire::{self, Checks, Detail, Index, Wanted};
+use otlp_relay::wire::{self, Index, Wanted};
 use proptest::prelude::*;
 use prost::Message;
 
-use crate::support::{corpus, generate};
-
-const EVERYTHING: Wanted = Wanted {
-    resource_attributes: Detail::Values,
-    span_attributes: Detail::Values,
-    events: Detail::Values,
-    status: true,
-    scope: true,
+use crate::support::{
+    corpus,
+    fuzzing::{
+        objects::{each_alone, filtered},
+        scan::{self as oracle, EVERYTHING, check_split, indexed, usable},
+    },
+    generate,
 };
 
 fn scan(body: &[u8], wanted: Wanted) -> Result<Index, wire::Broken> {
-    let checks = Checks {
-        wanted,
-        message_bytes_max: usize::MAX,
-    };
-    wire::count(body).and_then(|counts| {
-        assert!(!counts.repeated, "prost writes every singular message once");
-        wire::scan(body, &counts, &checks)
-    })
+    let counts = wire::count(body)?;
+    assert!(!counts.repeated, "prost writes every singular message once");
+    oracle::scan(body, &counts, wanted)
 }
 
-fn usable(request: &ExportTraceServiceRequest) -> Vec<(Vec<u8>, Vec<u8>, String, String)> {
-    let usable = |id: &[u8], length| id.len() == length && id.iter().any(|&byte| byte != 0);
-    generate::flatten(request)
-        .into_iter()
-        .map(|(.., span)| span)
-        .filter(|span| usable(&span.trace_id, 16) && usable(&span.span_id, 8))
-        .map(|span| (span.trace_id, span.span_id, span.trace_state, span.name))
-        .collect()
-}
-
-fn indexed(body: &[u8], index: &Index) -> Vec<(Vec<u8>, Vec<u8>, String, String)> {
-    let text = |range: wire::Range32| String::from_utf8(range.of(body).to_vec()).unwrap();
-    let bytes = |at: u32, length: usize| body[at as usize..at as usize + length].to_vec();
-    index
-        .spans
-        .iter()
-        .map(|span| {
-            let ids = (bytes(span.trace_id_at, 16), bytes(span.span_id_at, 8));
-            (ids.0, ids.1, text(span.trace_state), text(span.name))
-        })
-        .collect()
-}
-
-/// Cuts and mends: what is split and put together again is what it was.
-fn check_split(request: &ExportTraceServiceRequest, spans_max: u64, bytes_max: usize) {
-    let body = Bytes::from(request.encode_to_vec());
-    let pieces = wire::split(&[body], spans_max, bytes_max);
-    let mut spans = 0;
-    let mut joined = ExportTraceServiceRequest::default();
-    for piece in &pieces.pieces {
-        let bytes = piece.segments.concat();
-        assert_eq!(bytes.len(), piece.bytes);
-        assert!(bytes.len() <= bytes_max, "{} > {bytes_max}", bytes.len());
-        let decoded = ExportTraceServiceRequest::decode(&bytes[..]).unwrap();
-        assert!(piece.spans > 0 && piece.spans <= spans_max);
-        assert_eq!(generate::spans(&decoded), piece.spans);
-        spans += piece.spans;
-        joined.resource_spans.extend(decoded.resource_spans);
-    }
-    assert_eq!(spans + pieces.too_large, generate::spans(request));
-    let too_large = each_alone(request).filter(|alone| alone.encoded_len() > bytes_max);
-    assert_eq!(pieces.too_large, too_large.count() as u64, "at {bytes_max}");
-    if pieces.too_large == 0 {
-        assert_eq!(generate::flatten(&joined), generate::flatten(request));
-    }
-}
-
-/// Each span as a request of its own, with its resource and scope.
-fn each_alone(
-    request: &ExportTraceServiceRequest,
-) -> impl Iterator<Item = ExportTraceServiceRequest> {
-    request.resource_spans.iter().flat_map(|resource| {
-        resource.scope_spans.iter().flat_map(move |scope| {
-            scope.spans.iter().map(move |span| {
-                let mut scope = scope.clone();
-                scope.spans = vec![span.clone()];
-                let mut resource = resource.clone();
-                resource.scope_spans = vec![scope];
-                ExportTraceServiceRequest {
-                    resource_spans: vec![resource],
-                }
-            })
-        })
-    })
-}
-
-fn only_usable(mut request: ExportTraceServiceRequest) -> ExportTraceServiceRequest {
-    for resource in &mut request.resource_spans {
-        for scope in &mut resource.scope_spans {
-            scope.spans.retain(|span| {
-                let ids = [(&span.trace_id, 16), (&span.span_id, 8)];
-                ids.iter()
-                    .all(|(id, length)| id.len() == *length && id.iter().any(|&b| b != 0))
-            });
-        }
-    }
-    request
+fn only_usable(request: &ExportTraceServiceRequest) -> ExportTraceServiceRequest {
+    filtered(request, |_| true)
 }
 
 proptest! {
@@ -136,22 +54,7 @@ proptest! {
         if let Some(cut) = cut {
             body.truncate(cut.index(body.len() + 1));
         }
-        let decoded = ExportTraceServiceRequest::decode(&body[..]);
-        let checks = Checks { wanted: EVERYTHING, message_bytes_max: usize::MAX };
-        let counts = wire::count(&body);
-        if let Ok(decoded) = &decoded {
-            let mut counts = counts.expect("prost reads it");
-            let mut bytes = Bytes::from(body.clone());
-            if counts.repeated {
-                bytes = wire::join_repeated(&bytes).into();
-                counts = wire::count(&bytes).expect("joining keeps a message whole");
-            }
-            let index = wire::scan(&bytes, &counts, &checks).expect("prost reads it");
-            prop_assert_eq!(indexed_ids(&bytes, &index), usable_ids(decoded));
-        } else if let Ok(counts) = counts {
-            // Not so strict above the spans: a span that prost would refuse the request for is left out alone.
-            drop(wire::scan(&body, &counts, &checks));
-        }
+        oracle::fuzz_body(&body);
     }
 
     #[test]
@@ -160,7 +63,7 @@ proptest! {
         spans_max in 1_u64..6,
         bytes_max in 50_usize..2000,
     ) {
-        check_split(&only_usable(request), spans_max, bytes_max);
+        check_split(&only_usable(&request), spans_max, bytes_max);
     }
 
     #[test]
@@ -168,7 +71,7 @@ proptest! {
         request in generate::any_request(),
         mutations in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {
-        let mut body = only_usable(request).encode_to_vec();
+        let mut body = only_usable(&request).encode_to_vec();
         if body.is_empty() {
             return Ok(());
         }
@@ -176,33 +79,14 @@ proptest! {
             let at = at.index(body.len());
             body[at] = value;
         }
-        if wire::count(&body).is_err() {
-            return Ok(());
+        if let Ok(counts) = wire::count(&body) {
+            oracle::check_repair(&body, &counts);
         }
-        let before = wire::count(&body).unwrap().spans as u64;
-        let repaired = wire::repair(&[body.into()]);
-        let decoded = ExportTraceServiceRequest::decode(&repaired.segments.concat()[..]);
-        let decoded = decoded.expect("a strict reader takes what was repaired");
-        prop_assert_eq!(generate::spans(&decoded), repaired.spans);
-        prop_assert_eq!(repaired.spans + repaired.malformed, before);
     }
 }
 
 fn option_cut() -> impl Strategy<Value = Option<prop::sample::Index>> {
     prop::option::weighted(0.3, any::<prop::sample::Index>())
-}
-
-fn indexed_ids(body: &[u8], index: &Index) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let bytes = |at: u32, length: usize| body[at as usize..at as usize + length].to_vec();
-    let ids = |span: &wire::SpanEntry| (bytes(span.trace_id_at, 16), bytes(span.span_id_at, 8));
-    index.spans.iter().map(ids).collect()
-}
-
-fn usable_ids(request: &ExportTraceServiceRequest) -> Vec<(Vec<u8>, Vec<u8>)> {
-    usable(request)
-        .into_iter()
-        .map(|(trace, span, ..)| (trace, span))
-        .collect()
 }
 
 #[test]

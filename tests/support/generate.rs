@@ -13,6 +13,15 @@ use opentelemetry_proto::tonic::{
 };
 use proptest::{collection::vec, option, prelude::*};
 
+#[path = "fuzzing/objects.rs"]
+#[allow(
+    clippy::duplicate_mod,
+    reason = "the benches include this file without its neighbours"
+)]
+mod objects;
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use objects::{flatten, spans};
+
 /// A string attribute.
 pub fn attribute(key: &str, value: &str) -> KeyValue {
     typed_attribute(key, Value::StringValue(value.into()))
@@ -108,33 +117,6 @@ pub fn nested(number: u32, message: &[u8]) -> Vec<u8> {
     prost::encoding::encode_varint(message.len() as u64, &mut field);
     field.extend(message);
     field
-}
-
-/// Every span of a request with its resource, scope and schema URLs, in order: what two equal requests share, however their
-/// spans are grouped.
-pub fn flatten(
-    request: &ExportTraceServiceRequest,
-) -> Vec<(Resource, String, InstrumentationScope, String, Span)> {
-    let mut flat = Vec::new();
-    for resource_spans in &request.resource_spans {
-        for scope_spans in &resource_spans.scope_spans {
-            for span in &scope_spans.spans {
-                flat.push((
-                    resource_spans.resource.clone().unwrap_or_default(),
-                    resource_spans.schema_url.clone(),
-                    scope_spans.scope.clone().unwrap_or_default(),
-                    scope_spans.schema_url.clone(),
-                    span.clone(),
-                ));
-            }
-        }
-    }
-    flat
-}
-
-/// The number of spans in a request.
-pub fn spans(request: &ExportTraceServiceRequest) -> u64 {
-    flatten(request).len() as u64
 }
 
 // === at random ===

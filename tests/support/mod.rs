@@ -11,6 +11,8 @@
 pub mod client;
 pub mod corpus;
 pub mod fake_backend;
+pub mod fuzzing;
 pub mod generate;
 pub mod relay_under_test;
+pub mod seeds;
 pub mod settings;

@@ -5,7 +5,7 @@
 //! servers answer them with GOAWAY.
 
 mod advice;
-mod answer;
+pub(super) mod answer;
 mod connect;
 mod frame;
 mod gather;
