@@ -102,7 +102,7 @@ const BESIDE: &[(u8, &str)] = &[
     ),
     (
         10,
-        "no more than the limit and 8 MiB: the first bomb costs up to four times the limit, because the buffer doubles as it grows and the allocator keeps what it outgrew, and a hundred at once cost half the budget more than the budget",
+        "no more than the limit and 8 MiB: the first bomb costs two to three times the limit, because the allocator keeps for a second what the buffer outgrew, and a hundred at once cost up to half the budget more than the budget",
     ),
     (
         12,
