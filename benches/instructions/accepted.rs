@@ -3,7 +3,12 @@
 //! The run counts, and names its figures in `OTLP_RELAY_INSTRUCTIONS`. More than [`TOLERANCE`] above an accepted figure fails;
 //! as far below it fails too, and asks for the lower figure, so that what was won is not lost again unseen. With
 //! `OTLP_RELAY_ACCEPT` set, the figures are written down as accepted.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed comparison")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a failed unwrap is a failed comparison, which prints its table; the run says by variables what it wants"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

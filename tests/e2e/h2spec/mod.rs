@@ -106,7 +106,7 @@ async fn run(folder: &Path, port: SocketAddr, arguments: &[&str]) -> Findings {
     findings
 }
 
-/// Reads JUnit's XML as h2spec writes it: a line a case, in the order of their numbers, and what was seen instead in the
+/// Reads `JUnit`'s XML as h2spec writes it: a line a case, in the order of their numbers, and what was seen instead in the
 /// last of the lines that follow.
 fn findings(report: &str) -> Findings {
     let mut findings = Findings::new();

@@ -254,8 +254,8 @@ fn a_changed_span_is_noticed() {
         |span| span.attributes.truncate(10),
     ];
     for change in changes {
-        let mut changed = span.clone();
-        change(&mut changed);
-        assert_ne!(changed, expected(4, &changed));
+        let mut other = span.clone();
+        change(&mut other);
+        assert_ne!(other, expected(4, &other));
     }
 }
