@@ -14,9 +14,13 @@ use http::{HeaderMap, Method, StatusCode, header, request::Parts, uri::Authority
 use sha2::Sha256;
 
 use super::Options;
+use crate::otlp;
 
 /// Paths that orchestrators and Prometheus ask under whatever name they know the relay by; they show no telemetry.
 const OPEN_PATHS: [&str; 3] = ["/metrics", "/livez", "/readyz"];
+
+/// Where OTLP is sent to by who mistook the port.
+const OTLP_PATHS: [&str; 3] = [otlp::TRACES_PATH, otlp::METRICS_PATH, otlp::LOGS_PATH];
 
 /// A body is at most this many bytes; nothing here reads one.
 pub(super) const BODY_BYTES_MAX: u64 = 64 * 1024;
@@ -52,6 +56,13 @@ impl Guard {
 
     /// Whether a request with this head goes on.
     pub(super) fn check(&self, head: &Parts) -> Result<(), Denied> {
+        // First: whatever else is wrong with it, this is what to change.
+        if OTLP_PATHS.contains(&head.uri.path()) {
+            return Err(Denied::new(
+                StatusCode::NOT_FOUND,
+                "this is the admin port: send OTLP to the ports of the receivers, 4317 and 4318 unless configured otherwise",
+            ));
+        }
         if !OPEN_PATHS.contains(&head.uri.path()) {
             self.check_host(head)?;
         }

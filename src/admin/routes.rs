@@ -23,7 +23,6 @@ use super::{
 };
 use crate::{
     metrics::{TEXT_FORMAT, Totals},
-    otlp,
     store::{self, SUMMARIES_MAX},
 };
 
@@ -328,14 +327,11 @@ async fn wrong_method(method: Method, uri: Uri) -> Response {
     error(StatusCode::METHOD_NOT_ALLOWED, &message)
 }
 
-async fn unknown_path(uri: Uri) -> Response {
-    let telemetry = [otlp::TRACES_PATH, otlp::METRICS_PATH, otlp::LOGS_PATH];
-    let message = if telemetry.contains(&uri.path()) {
-        "this is the admin port: send OTLP to the ports of the receivers, 4317 and 4318 unless configured otherwise"
-    } else {
-        "there is nothing at this path: GET / lists what there is"
-    };
-    error(StatusCode::NOT_FOUND, message)
+async fn unknown_path() -> Response {
+    error(
+        StatusCode::NOT_FOUND,
+        "there is nothing at this path: GET / lists what there is",
+    )
 }
 
 fn peer(extensions: &http::Extensions) -> Peer {

@@ -429,7 +429,7 @@ async fn wrong_requests_are_told_what_is_wrong() {
     for (head, status, part) in [
         ("GET /nothing @", 404, "GET / lists"),
         (
-            "GET /v1/traces @",
+            "POST /v1/traces @Content-Type: application/x-protobuf\r\nContent-Length: 200000\r\n",
             404,
             "ports of the receivers, 4317 and 4318",
         ),
