@@ -10,9 +10,9 @@ use std::{
 
 use crate::parts::{Process, beside, installed};
 
-/// Milvus takes these whatever it is told, so there is one at a time on a machine.
+/// One Milvus at a time is on a machine: most of its ports are always these.
 const PORTS: [u16; 11] = [
-    19530, 19529, 9091, 2379, 2380, 53100, 19531, 21121, 21123, 21124, 13333,
+    19530, 19529, 9091, 2379, 2380, 19532, 19531, 21121, 21123, 21124, 13333,
 ];
 /// Spans leave Milvus' Go part and its C++ part every five seconds; after this long without a new one, all have.
 pub(crate) const FLUSHED_AFTER: Duration = Duration::from_secs(7);
@@ -37,6 +37,8 @@ impl Milvus {
             .arg("--data")
             .arg(&home)
             .args(["--proxy-port", "19530"])
+            // Its own default, 53100, is among the ports that outgoing connections of anybody have.
+            .args(["--root-coord-port", "19532"])
             .args(["--extra-config", "trace.exporter=otlp"])
             .args(["--extra-config", "trace.sampleFraction=1"])
             .args(["--extra-config", "trace.otlp.secure=false"])
