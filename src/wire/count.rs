@@ -5,10 +5,7 @@
 
 use std::mem;
 
-use super::{
-    fields::{Broken, Head},
-    index::Counts,
-};
+use super::{fields::Broken, head::Head, index::Counts};
 use crate::otlp::{self, SPAN_ID_BYTES, TRACE_ID_BYTES};
 
 /// The least bytes of a usable span: both ids, each with its tag and length.

@@ -14,6 +14,7 @@ mod count;
 mod depth;
 mod emit;
 pub mod fields;
+mod head;
 mod index;
 mod join;
 pub mod prepend;
