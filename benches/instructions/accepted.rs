@@ -25,7 +25,7 @@ const ACCEPTED: &str = concat!(
     "/benches/instructions/accepted.json"
 );
 
-/// By how much a figure may differ, in per cent. Counts repeat to the last digits on one machine; another one's libc copies
+/// By how much a figure may differ, in per cent. Counts repeat within 1 % on one machine; another one's libc copies
 /// memory a little differently.
 const TOLERANCE: u64 = 3;
 
