@@ -224,29 +224,13 @@ fn code(transport: Transport, reason: Reason) -> Cow<'static, str> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::{self, Write},
-        sync::{Arc, Mutex},
-    };
-
     use http::HeaderValue;
 
     use super::*;
-    use crate::metrics::{CollectorNames, Options};
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::{
+        metrics::{CollectorNames, Options},
+        receiver::tests::log::Log,
+    };
 
     /// The lines that are logged when this happens so often.
     fn logged(times: u32, what: impl Fn(&Refusals, &Client)) -> Vec<String> {
@@ -262,16 +246,9 @@ mod tests {
             agent: Agent::of(&headers),
             dialect: Dialect::Json,
         };
-        let lines = Lines::default();
-        let written = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || written.clone());
-        tracing::subscriber::with_default(subscriber.finish(), || {
-            (0..times).for_each(|_| what(&refusals, &client));
-        });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        text.lines().map(str::to_owned).collect()
+        let log = Log::start();
+        (0..times).for_each(|_| what(&refusals, &client));
+        log.lines()
     }
 
     fn assert_tells(lines: &[String], parts: &[&str]) {

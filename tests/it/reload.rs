@@ -1,10 +1,6 @@
 //! A changed configuration is in force as a whole, soon, without a restart; or the old one stays and says why.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use otlp_relay::config::LogFormat;
 use tokio::time::{Instant, timeout};
@@ -17,6 +13,7 @@ use crate::{
     support::{
         fake_backend::{Answer, FakeBackend},
         generate,
+        log::Log,
         relay_under_test::{RelayUnderTest, Setup},
     },
 };
@@ -237,35 +234,14 @@ async fn the_log_and_who_may_use_the_admin_port_change_with_a_reload() {
 #[tokio::test]
 async fn a_reloads_warnings_are_logged() {
     let relay = Setup::quick().policies(KEEP_ALL).start();
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_writer({
-        let log = log.clone();
-        move || log.clone()
-    });
-    tracing::subscriber::with_default(subscriber.finish(), || {
-        let tearing = "rules: [{ name: r, match: { status: error }, sample_fraction: 1 }]\n";
-        relay.edit(&[KEEP_NONE, tearing].concat()).unwrap();
-    });
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let warned =
-        |line: &str| line.contains("WARN") && line.contains("policies.yaml:2: warning: rules[0]");
-    assert!(text.lines().any(warned), "{text}");
+    let log = Log::start();
+    let tearing = "rules: [{ name: r, match: { status: error }, sample_fraction: 1 }]\n";
+    relay.edit(&[KEEP_NONE, tearing].concat()).unwrap();
+    let lines = log.lines();
+    let warning = "policies.yaml:2: warning: rules[0]";
+    let warned = |line: &String| line.contains("WARN") && line.contains(warning);
+    assert!(lines.iter().any(warned), "{lines:?}");
     relay.stop().await;
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test]

@@ -1,15 +1,10 @@
 //! Every kind of refusal, provoked over a socket on each transport that can earn it: what the client is told, what is counted,
 //! and the one line that whoever runs the relay reads. A new kind does not compile here until it is provoked.
 
-use std::{
-    io::{self, Write},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tonic::Code;
 use tonic_types::StatusExt;
-use tracing::subscriber::DefaultGuard;
 
 use super::{
     REQUEST_BYTES_MAX, Setup, UnderTest,
@@ -17,6 +12,7 @@ use super::{
         GrpcAnswer, GrpcClient, HttpAnswer, HttpClient, frame, grpc_request, http, http_traces,
         post,
     },
+    log::Log,
     sized, spans,
 };
 use crate::{metrics::Transport, otlp, receiver::refusals::Turned, request::Reason};
@@ -41,47 +37,15 @@ struct Told {
     shall_retry: bool,
 }
 
-/// The lines that are logged on this thread, which is all of a test's.
-struct Log {
-    lines: Lines,
-    _guard: DefaultGuard,
-}
-
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    fn start() -> Self {
-        let lines = Lines::default();
-        let written = lines.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_writer(move || written.clone());
-        Self {
-            lines,
-            _guard: tracing::subscriber::set_default(subscriber.finish()),
-        }
-    }
-
-    /// The only line that says this.
-    fn line(&self, saying: &str) -> String {
-        let text = String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap();
-        let mut found = text.lines().filter(|line| line.contains(saying));
-        let line = found.next().unwrap_or_else(|| panic!("{saying}: {text}"));
-        assert_eq!(found.next(), None, "one line a refusal");
-        line.to_owned()
-    }
+/// The only line that says this.
+fn line(log: &Log, saying: &str) -> String {
+    let lines = log.lines();
+    let mut found = lines.iter().filter(|line| line.contains(saying));
+    let line = found
+        .next()
+        .unwrap_or_else(|| panic!("{saying}: {lines:?}"));
+    assert_eq!(found.next(), None, "one line a refusal");
+    line.clone()
 }
 
 /// What the message says was found, and what to change.
@@ -263,7 +227,7 @@ async fn check(reason: Reason, transport: Transport) {
     assert_eq!(relay.sample("otlp_relay_refusals_total{"), 1, "{reason:?}");
     assert_eq!(relay.refused(transport, &code, row.label), 1, "{reason:?}");
 
-    let line = log.line("refused a request");
+    let line = line(&log, "refused a request");
     let who = ["WARN", "peer=127.0.0.1:", "agent=\"test\""].map(str::to_owned);
     let what = [
         format!("transport=\"{}\"", transport.label()),
@@ -340,7 +304,7 @@ async fn each_connection_that_is_closed_is_counted_and_logged_with_what_to_chang
         };
         relay.until("it is counted", counted).await;
         assert_eq!(relay.refused(Transport::Grpc, "closed", reason), 1);
-        let line = log.line("closed a connection");
+        let line = line(&log, "closed a connection");
         for part in ["WARN", "peer=127.0.0.1:", advice] {
             assert!(line.contains(part), "{part}: {line}");
         }

@@ -14,6 +14,9 @@ mod every_refusal;
 mod full;
 mod hostile;
 mod json;
+#[path = "../../../tests/support/log.rs"]
+#[allow(unreachable_pub, reason = "the integration tests use it too")]
+pub(super) mod log;
 mod refusals;
 mod shutdown;
 mod slow;
