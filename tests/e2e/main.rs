@@ -19,6 +19,15 @@ mod fake_backend;
 mod http;
 /// A real Jaeger, and what it has.
 mod jaeger;
+/// The relay's books, and whether they balance.
+#[path = "../support/ledger.rs"]
+#[allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    reason = "the other tests use it too"
+)]
+mod ledger;
 /// A sender at a fixed rate that remembers what was acknowledged.
 mod load;
 /// A real Milvus, and its Python clients.
@@ -28,7 +37,7 @@ mod parts;
 /// Addresses for programs that are about to start.
 #[path = "../support/ports.rs"]
 mod ports;
-/// The relay as a process, its ledger and its metrics.
+/// The relay as a process, and its metrics.
 mod relay;
 /// A destination that remembers every span it was sent.
 mod sink;

@@ -1,7 +1,6 @@
 //! The relay's release binary as a process between the other parts, and what it says of itself.
 
 use std::{
-    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -9,10 +8,9 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
-
 use crate::{
     http::Http,
+    ledger::Ledger,
     parts::{Process, eventually},
     ports::free_address,
 };
@@ -38,29 +36,6 @@ pub(crate) struct Relay {
     grpc: SocketAddr,
     http: SocketAddr,
     admin: Http,
-}
-
-/// The books, in spans, as `/api/v1/ledger` gives them.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Ledger {
-    pub(crate) received: u64,
-    pub(crate) accepted: u64,
-    pub(crate) refused: u64,
-    pub(crate) rejected: u64,
-    pub(crate) sampled_out: u64,
-    pub(crate) undecided: u64,
-    pub(crate) forwarded: u64,
-    pub(crate) destinations: BTreeMap<String, Account>,
-}
-
-/// The part of one destination.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Account {
-    pub(crate) forwarded: u64,
-    pub(crate) exported: u64,
-    pub(crate) rejected_by_destination: u64,
-    pub(crate) lost: BTreeMap<String, u64>,
-    pub(crate) held: u64,
 }
 
 // === impl Relay ===
@@ -154,12 +129,7 @@ admin: {{ listen: \"{admin}\" }}
     pub(crate) async fn delivered(&self) -> Ledger {
         eventually("empty queues", DELIVERED_MAX, async || {
             let ledger = self.ledger().await;
-            let held: u64 = ledger
-                .destinations
-                .values()
-                .map(|account| account.held)
-                .sum();
-            (held == 0).then_some(ledger)
+            (ledger.held() == 0).then_some(ledger)
         })
         .await
     }
@@ -192,69 +162,4 @@ pub(crate) fn program() -> PathBuf {
     program
         .expect("tests/e2e/run names the relay in OTLP_RELAY_PROGRAM")
         .into()
-}
-
-// === impl Ledger ===
-
-impl Ledger {
-    /// The first equation that does not hold, computed apart from the relay's own check.
-    fn imbalance(&self) -> Option<String> {
-        let came = self.accepted + self.refused + self.rejected;
-        let went = self.sampled_out + self.undecided + self.forwarded;
-        if self.received != came {
-            return Some("received".to_owned());
-        }
-        if self.accepted != went {
-            return Some("accepted".to_owned());
-        }
-        let unbalanced = |account: &Account| account.forwarded != account.booked();
-        let mut accounts = self.destinations.iter();
-        accounts.find_map(|(name, account)| unbalanced(account).then(|| name.clone()))
-    }
-
-    pub(crate) fn assert_balanced(&self) {
-        assert_eq!(self.imbalance(), None, "{self:?}");
-    }
-
-    /// Balanced, and every destination has everything that was forwarded.
-    pub(crate) fn assert_all_exported(&self) {
-        self.assert_balanced();
-        for (name, account) in &self.destinations {
-            assert_eq!(account.forwarded, self.forwarded, "{name}: {self:?}");
-            assert_eq!(account.exported, self.forwarded, "{name}: {self:?}");
-        }
-    }
-}
-
-impl Account {
-    fn booked(&self) -> u64 {
-        let lost: u64 = self.lost.values().sum();
-        self.exported + self.rejected_by_destination + lost + self.held
-    }
-}
-
-#[test]
-fn an_unbalanced_ledger_is_noticed() {
-    let ledger = |received, accepted, forwarded, exported| {
-        let account = Account {
-            forwarded,
-            exported,
-            ..Account::default()
-        };
-        Ledger {
-            received,
-            accepted,
-            forwarded,
-            destinations: [("jaeger".to_owned(), account)].into(),
-            ..Ledger::default()
-        }
-    };
-    assert_eq!(ledger(3, 3, 3, 3).imbalance(), None);
-    for (wrong, name) in [
-        (ledger(4, 3, 3, 3), "received"),
-        (ledger(3, 3, 2, 2), "accepted"),
-        (ledger(3, 3, 3, 2), "jaeger"),
-    ] {
-        assert_eq!(wrong.imbalance().as_deref(), Some(name));
-    }
 }

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use crate::{
     cut::Cut,
     jaeger::Jaeger,
+    ledger::Ledger,
     parts::{eventually, folder, settled},
-    relay::{ENRICHED, Ledger, Relay},
+    relay::{ENRICHED, Relay},
     sink::{Seen, Sink, SpanId},
 };
 

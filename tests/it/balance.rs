@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use otlp_relay::metrics::{DestinationTotals, Totals, Transport, TransportTotals};
 
-use crate::support::relay_under_test::{Setup, assert_balanced};
+use crate::support::{
+    ledger::{Account, Ledger},
+    relay_under_test::{Setup, assert_balanced},
+};
 
 /// Books that balance, with something in every place.
 fn balanced() -> Totals {
@@ -57,6 +60,33 @@ fn an_imbalance_in_any_equation_is_noticed() {
         spoil(&mut totals);
         let judged = std::panic::catch_unwind(|| assert_balanced(&totals));
         assert!(judged.is_err(), "equation {number}");
+    }
+}
+
+/// What the tests of the process and those beside real parts read of the admin port.
+#[test]
+fn an_imbalance_in_what_the_admin_port_tells_is_noticed() {
+    let ledger = |received, accepted, forwarded, exported| {
+        let account = Account {
+            forwarded,
+            exported,
+            ..Account::default()
+        };
+        Ledger {
+            received,
+            accepted,
+            forwarded,
+            destinations: [("jaeger".to_owned(), account)].into(),
+            ..Ledger::default()
+        }
+    };
+    assert_eq!(ledger(3, 3, 3, 3).imbalance(), None);
+    for (wrong, name) in [
+        (ledger(4, 3, 3, 3), "received"),
+        (ledger(3, 3, 2, 2), "accepted"),
+        (ledger(3, 3, 3, 2), "jaeger"),
+    ] {
+        assert_eq!(wrong.imbalance().as_deref(), Some(name));
     }
 }
 

@@ -187,7 +187,7 @@ async fn a99_ten_minutes_of_faults_leave_memory_and_descriptors_as_they_were() {
     let all = spans(&sent, |_| true);
     assert_eq!(ledger.received, all, "every span is in the books");
     assert_eq!(ledger.accepted, spans(&sent, |told| *told == Told::Taken));
-    assert_eq!((ledger.exported, ledger.lost), (ledger.accepted, 0));
+    assert_eq!((ledger.exported(), ledger.lost()), (ledger.accepted, 0));
     let seen = witness.seen();
     assert_eq!(missing(&sent, &seen), []);
     assert_eq!(invented(&sent, &seen), 0);
@@ -231,8 +231,8 @@ async fn live_through(relay: &mut Relay, witness: &Witness) -> Vec<Look> {
             started.elapsed().as_secs(),
             found.rss >> 10,
             found.descriptors,
-            ledger.held,
-            ledger.exported
+            ledger.held(),
+            ledger.exported()
         );
         looks.push(found);
     }

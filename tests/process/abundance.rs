@@ -135,6 +135,6 @@ async fn a09_a38_ten_times_the_load_stays_within_the_budget_and_the_admin_port_a
         "the last request"
     );
     assert_eq!(ledger.accepted, taken + SPANS);
-    assert_eq!((ledger.exported, ledger.lost), (ledger.accepted, 0));
+    assert_eq!((ledger.exported(), ledger.lost()), (ledger.accepted, 0));
     assert!(relay.stop().await.status.success());
 }

@@ -101,6 +101,6 @@ async fn a10_a_gibibyte_in_a_megabyte_is_too_large_and_costs_little_memory() {
     }
     let ledger = relay.until_settled().await;
     assert_eq!(ledger.received, (AT_ONCE + 2) * 10);
-    assert_eq!(ledger.exported, ledger.received);
+    assert_eq!(ledger.exported(), ledger.received);
     assert!(relay.stop().await.status.success());
 }

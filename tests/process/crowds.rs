@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     floods::{HEADERS, opened, put_frame},
-    load::{Load, Offer, Over, Sender, Told, assert_only_told},
+    load::{Offer, Over, Sender, Told, all_taken},
     relay::{Launch, PATIENCE, Relay, figure},
     support::{
         client::{http, post},
@@ -42,11 +42,7 @@ async fn throughput(relay: &Relay, series: u64) -> usize {
         pause: Duration::from_millis(10),
         series,
     };
-    let load = Load::start(relay, offer);
-    sleep(MEASURED).await;
-    let sent = load.stop().await;
-    assert_only_told(&sent, |told| *told == Told::Taken);
-    sent.len()
+    all_taken(relay, offer, sleep(MEASURED)).await.len()
 }
 
 /// A client that says so much, goes on byte by byte, or not at all, and waits until it is closed.
@@ -232,10 +228,12 @@ async fn a93_ever_new_names_make_no_ever_new_series() {
     assert!(others >= 3.0 * names as f64 - 100.0, "{others}");
     // Every one of these spans has a resource of its own, which keeps the witness busy for longer than others do.
     for _ in 0..9 {
-        let held = relay.ledger().await.held;
+        let held = relay.ledger().await.held();
         if held > 0 {
             relay
-                .until("some more are delivered", |ledger| ledger.held <= held / 2)
+                .until("some more are delivered", |ledger| {
+                    ledger.held() <= held / 2
+                })
                 .await;
         }
     }

@@ -69,7 +69,10 @@ async fn a13_a_million_levels_overflow_no_stack() {
         relay.assert_running();
         let ledger = relay.until_settled().await;
         let rejected = rejected.unsigned_abs();
-        assert_eq!((ledger.exported, ledger.rejected), (1 - rejected, rejected));
+        assert_eq!(
+            (ledger.exported(), ledger.rejected),
+            (1 - rejected, rejected)
+        );
         let bytes = backend
             .received()
             .iter()

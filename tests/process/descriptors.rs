@@ -68,6 +68,6 @@ async fn a14_without_descriptors_the_listeners_live_and_serve_again_at_once() {
     assert!(took < at_most(SERVES_WITHIN), "{took:?}");
     assert_eq!(relay.get("/readyz").await.status, 200);
     let ledger = relay.until_settled().await;
-    assert_eq!((ledger.received, ledger.exported), (40, 40));
+    assert_eq!((ledger.received, ledger.exported()), (40, 40));
     assert!(relay.stop().await.status.success());
 }

@@ -196,6 +196,19 @@ impl Load {
     }
 }
 
+/// Sends until this has happened; all of it has to be taken.
+pub(crate) async fn all_taken(
+    relay: &Relay,
+    offer: Offer,
+    meanwhile: impl Future<Output = ()>,
+) -> Vec<Sent> {
+    let load = Load::start(relay, offer);
+    meanwhile.await;
+    let sent = load.stop().await;
+    assert_only_told(&sent, |told| *told == Told::Taken);
+    sent
+}
+
 async fn send_until(
     sender: Sender,
     offer: Offer,

@@ -133,7 +133,7 @@ async fn fail(relay: &Relay, backend: &FakeBackend) {
             sleep(Duration::from_millis(10)).await;
         }
         backend.answer(Answer::Take);
-        relay.until_settled_with(&format!("admin-{SECRET}")).await;
+        relay.until_settled().await;
     }
 }
 
@@ -174,7 +174,8 @@ async fn a108_no_log_line_has_a_secret_or_an_escape_and_no_storm_fills_the_log()
         let launch = Launch::new(
             &format!("logs-{format}-{}", &level[7..]),
             &settings(&backend, &log),
-        );
+        )
+        .admin_token(&format!("admin-{SECRET}"));
         let folder = launch.folder();
         for (file, secret) in [
             ("admin.token", "admin"),

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     load::{Load, Offer, Sent, Told, assert_only_told, invented, missing, spans, taken_or_refused},
     relay::{Launch, PATIENCE, RSS_BESIDE_BYTES, Relay, at_most, figure},
-    support::fake_backend::Answer,
+    support::{fake_backend::Answer, ledger::Ledger},
     witness::Witness,
 };
 
@@ -31,7 +31,7 @@ async fn assert_all_arrived(relay: &Relay, witness: &Witness, sent: &[Sent]) {
     let ledger = relay.until_settled().await;
     assert_only_told(sent, taken_or_refused);
     assert_eq!(ledger.accepted, spans(sent, |told| *told == Told::Taken));
-    assert_eq!((ledger.exported, ledger.lost), (ledger.accepted, 0));
+    assert_eq!((ledger.exported(), ledger.lost()), (ledger.accepted, 0));
     let seen = witness.seen();
     assert_eq!(missing(sent, &seen), []);
     assert_eq!(invented(sent, &seen), 0);
@@ -46,23 +46,23 @@ async fn a02_what_is_taken_in_an_outage_arrives_after_it() {
     let load = Load::start(&relay, OFFER);
     sleep(Duration::from_secs(1)).await;
     witness.cut();
-    let before = relay.ledger().await.exported;
+    let before = relay.ledger().await.exported();
     sleep(Duration::from_secs(figure(5, 60))).await;
     let during = relay.ledger().await;
     witness.restore().await;
     let restored = Instant::now();
     relay
         .until("something is delivered again", |ledger| {
-            ledger.exported > during.exported
+            ledger.exported() > during.exported()
         })
         .await;
     let took = restored.elapsed();
     println!(
         "{} spans held, delivery goes on after {took:?}",
-        during.held
+        during.held()
     );
     assert!(
-        during.held > 0 && during.exported <= before + 2 * 512,
+        during.held() > 0 && during.exported() <= before + 2 * 512,
         "it was away"
     );
     assert!(
@@ -132,7 +132,7 @@ async fn a18_answers_without_an_end_cost_no_memory() {
         relay.forget_rss_max();
         let rss = relay.rss();
         let load = Load::start(&relay, OFFER);
-        let fate = |ledger: &crate::relay::Ledger| ledger.exported + ledger.rejected_by_destination;
+        let fate = |ledger: &Ledger| ledger.exported() + ledger.rejected_by_destination();
         relay
             .until("some have a fate", |ledger| fate(ledger) > 0)
             .await;

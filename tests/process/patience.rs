@@ -55,7 +55,7 @@ async fn deliver_and_stop(relay: Relay, witness: &Witness) {
     until_nothing_waits(&relay).await;
     witness.answer(Answer::Take);
     let ledger = relay.until_settled().await;
-    assert_eq!((ledger.accepted, ledger.exported), (10, 10));
+    assert_eq!((ledger.accepted, ledger.exported()), (10, 10));
     assert!(relay.stop().await.status.success());
 }
 

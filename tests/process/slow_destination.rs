@@ -56,7 +56,7 @@ async fn a04_a_slow_destination_sets_the_pace_and_nothing_times_out() {
         assert!(sent.took >= WAIT_MAX, "it waited for room: {:?}", sent.took);
     }
     // Each place is used again as soon as it is free, and no faster.
-    let exported = ledger.exported as f64 / (CONCURRENCY * SPANS) as f64;
+    let exported = ledger.exported() as f64 / (CONCURRENCY * SPANS) as f64;
     println!("{rounds:.2} rounds, {exported:.2} of them exported");
     assert!(exported <= rounds, "{exported} rounds of {rounds}");
     assert!(
@@ -68,7 +68,7 @@ async fn a04_a_slow_destination_sets_the_pace_and_nothing_times_out() {
     let ledger = relay.until_settled().await;
     let seen = witness.seen();
     assert_eq!(ledger.accepted, spans(&sent, |told| *told == Told::Taken));
-    assert_eq!(ledger.exported, ledger.accepted);
+    assert_eq!(ledger.exported(), ledger.accepted);
     assert_eq!(missing(&sent, &seen), []);
     assert_eq!(invented(&sent, &seen), 0);
     let twice = seen.values().filter(|&&times| times > 1).count();

@@ -54,7 +54,7 @@ async fn a01_two_thousand_requests_arrive_once_and_equal() {
     senders.join_all().await;
     let ledger = relay.until_settled().await;
     let all = REQUESTS * SPANS;
-    assert_eq!((ledger.received, ledger.exported), (all, all));
+    assert_eq!((ledger.received, ledger.exported()), (all, all));
 
     let mut came = BTreeMap::new();
     for message in backend.taken() {

@@ -13,6 +13,7 @@ pub mod corpus;
 pub mod fake_backend;
 pub mod fuzzing;
 pub mod generate;
+pub mod ledger;
 pub mod log;
 pub mod relay_under_test;
 pub mod seeds;

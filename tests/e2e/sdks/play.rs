@@ -17,8 +17,9 @@ use super::{
 };
 use crate::{
     fake_backend::{Answer, FakeBackend},
+    ledger::Ledger,
     parts::{Process, beside, eventually, example, folder, installed},
-    relay::{Ledger, Relay},
+    relay::Relay,
     stage::KEEP_ALL,
 };
 

@@ -18,6 +18,8 @@ pub(crate) struct Launch {
     descriptors_max: Option<u32>,
     ports: Ports,
     environment: Vec<(String, String)>,
+    /// What its admin port wants to be told, if anything.
+    pub(super) admin_token: Option<String>,
 }
 
 /// How the listeners are given.
@@ -65,6 +67,12 @@ impl Launch {
     /// With this variable in its environment.
     pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Its admin port wants this token, as its settings say.
+    pub(crate) fn admin_token(mut self, token: &str) -> Self {
+        self.admin_token = Some(token.to_owned());
         self
     }
 
