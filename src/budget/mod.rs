@@ -27,7 +27,7 @@ pub use permit::Permit;
 pub enum Use {
     /// Bodies that arrive, wait, or are being processed.
     Bodies,
-    /// Receive windows of open connections.
+    /// Open connections: their receive windows, and what is kept of each beside them.
     Windows,
     /// Payloads in the queues or on their way out, with the buffers they pin.
     Queues,
