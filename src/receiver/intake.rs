@@ -1,7 +1,11 @@
 //! A body while it arrives: its bytes in one piece, decompressed, and the permit that pays for them.
 //!
-//! Invariant: the permit covers the capacity of the buffer at any time, and the buffer never grows because of what was
-//! announced beyond the first claim, only because of what has arrived.
+//! Invariant: the permit covers the capacity of the buffers at any time, and they never grow because of what was announced
+//! beyond the first claim, only because of what has arrived.
+//!
+//! A buffer that has to grow is copied into a larger one, and stays with the allocator for a while, paid for by nobody. A body
+//! that comes as it is pays for that with its sender's bytes. A compressed one would have it for nothing: it fills one buffer
+//! after the other, which are put together when it has ended well.
 
 use bytes::Bytes;
 
@@ -25,9 +29,14 @@ const UNANNOUNCED_CLAIM: usize = 64 * 1024;
 /// length: growing copies the body, and into pages that nobody has touched.
 const COMPRESSION_RATIO: usize = 10;
 
-/// A buffer that is full becomes so many times as large. What it outgrew stays with the allocator for a while, paid for by
-/// nobody: a third of the new one in all, where doubling would leave as much as the new one has.
+/// A body whose room is full gets so many times as much. What a buffer outgrew is a third of the new one in all, where doubling
+/// would leave as much as the new one has.
 const GROWTH_FACTOR: usize = 4;
+
+/// The least and the most that a compressed body gets at once beyond its first buffer, in bytes. Buffers of one size are what
+/// the allocator uses again.
+const NEXT_BUFFER_MIN: usize = 4 * 1024;
+const NEXT_BUFFER_MAX: usize = FIRST_CLAIM_MAX;
 
 /// A body that arrives.
 #[derive(Debug)]
@@ -35,13 +44,16 @@ pub(super) struct Intake<'a> {
     room: &'a Room,
     permit: Permit,
     bytes: Vec<u8>,
+    /// The buffers before `bytes`, all full. None where it comes as it is.
+    before: Vec<Vec<u8>>,
+    before_bytes: usize,
     /// None where it comes as it is.
     decompressor: Option<Box<Decompressor>>,
-    /// The buffer never needs more than this.
+    /// The buffers never need more than this.
     capacity_max: usize,
     /// Bytes as sent.
     arrived: usize,
-    /// Counts what `bytes` holds, in case it is a message.
+    /// Counts what the first buffer holds, in case it is a message.
     counting: Counting,
 }
 
@@ -77,6 +89,8 @@ impl<'a> Intake<'a> {
             room,
             permit,
             bytes: Vec::with_capacity(first),
+            before: Vec::new(),
+            before_bytes: 0,
             decompressor: Decompressor::of(compression).map(Box::new),
             capacity_max,
             arrived: 0,
@@ -96,8 +110,10 @@ impl<'a> Intake<'a> {
             self.reserve(self.arrived).await?;
             self.bytes.extend_from_slice(chunk);
         }
-        // Now, while they are in the processor's caches.
-        self.counting.advance(&self.bytes);
+        if self.before.is_empty() {
+            // Now, while they are in the processor's caches.
+            self.counting.advance(&self.bytes);
+        }
         Ok(())
     }
 
@@ -106,12 +122,22 @@ impl<'a> Intake<'a> {
         let Self {
             mut permit,
             mut bytes,
+            before,
+            before_bytes,
             decompressor,
             counting,
             ..
         } = self;
         if let Some(decompressor) = decompressor {
             decompressor.finish().map_err(corrupt)?;
+        }
+        if !before.is_empty() {
+            // The permit has no room for both, so each is gone as soon as it is copied.
+            let mut whole = Vec::with_capacity(before_bytes + bytes.len());
+            for buffer in before.into_iter().chain([bytes]) {
+                whole.extend_from_slice(&buffer);
+            }
+            bytes = whole;
         }
         // What was reserved in vain is not worth a copy, unless it would be pinned for as long as the request is queued.
         if bytes.len() < bytes.capacity() / 2 {
@@ -125,10 +151,11 @@ impl<'a> Intake<'a> {
         })
     }
 
-    /// Checks the invariant, where bytes are made up to break it: the buffer is paid for, and what undoing the compression holds.
+    /// Checks the invariant, where bytes are made up to break it: the buffers are paid for, and what undoing the compression holds.
     #[cfg(any(test, fuzzing))]
     pub(super) fn assert_paid(&self, compression: Compression) {
-        let held = self.bytes.capacity() + compression.state_bytes();
+        let before: usize = self.before.iter().map(Vec::capacity).sum();
+        let held = before + self.bytes.capacity() + compression.state_bytes();
         assert!(self.permit.bytes() >= held, "{:?} < {held}", self.permit);
     }
 
@@ -137,15 +164,29 @@ impl<'a> Intake<'a> {
             let progress = decompressor
                 .run(&mut chunk, &mut self.bytes)
                 .map_err(corrupt)?;
-            if self.bytes.len() > self.room.request_bytes_max {
+            if self.before_bytes + self.bytes.len() > self.room.request_bytes_max {
                 return Err(self.room.too_large("after decompression"));
             }
             match progress {
                 Progress::InputUsed => break,
-                Progress::RoomNeeded => self.reserve(self.bytes.len() + 1).await?,
+                Progress::RoomNeeded => self.begin_buffer().await?,
                 Progress::WindowNeeded(bytes) => self.room.grow(&mut self.permit, bytes).await?,
             }
         }
+        Ok(())
+    }
+
+    /// Goes on in another buffer, which makes the room [`GROWTH_FACTOR`] times as large as long as that is not too much at once.
+    async fn begin_buffer(&mut self) -> Result<(), Refusal> {
+        let full = self.before_bytes + self.bytes.len();
+        let next = full
+            .saturating_mul(GROWTH_FACTOR - 1)
+            .clamp(NEXT_BUFFER_MIN, NEXT_BUFFER_MAX)
+            .min(self.capacity_max - full);
+        self.room.grow(&mut self.permit, next).await?;
+        let bytes = std::mem::replace(&mut self.bytes, Vec::with_capacity(next));
+        self.before.push(bytes);
+        self.before_bytes = full;
         Ok(())
     }
 
@@ -194,7 +235,11 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::budget::{Budget, Use};
+    use crate::{
+        budget::{Budget, Use},
+        receiver::tests::spans,
+        wire,
+    };
 
     const MAX: usize = 8 * FIRST_CLAIM_MAX;
 
@@ -273,12 +318,60 @@ mod tests {
         assert_eq!(over, Err(Reason::TooLarge));
     }
 
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(plain).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// A message of so many bytes or a little more.
+    fn message(bytes: usize) -> Vec<u8> {
+        let mut message = Vec::new();
+        for count in 1.. {
+            message.extend(spans(count));
+            if message.len() >= bytes {
+                break;
+            }
+        }
+        message
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_is_whole_and_counted_whatever_buffers_it_took() {
+        for bytes in [
+            1,
+            400_000,
+            FIRST_CLAIM_MAX,
+            3 * FIRST_CLAIM_MAX,
+            MAX - 100_000,
+        ] {
+            let plain = message(bytes);
+            let sent = gzip(&plain);
+            // Announced as it is, as nothing, and not at all.
+            for announced in [Some(sent.len()), Some(0), None] {
+                let room = room();
+                let intake = Intake::open(&room, announced, Compression::Gzip);
+                let mut intake = intake.await.unwrap();
+                for chunk in sent.chunks(16 * 1024) {
+                    intake.push(chunk).await.unwrap();
+                    intake.assert_paid(Compression::Gzip);
+                }
+                let whole = intake.finish().unwrap();
+                assert!(whole.bytes == plain, "{bytes} {announced:?}");
+                assert!(
+                    (plain.len()..=2 * plain.len() + UNANNOUNCED_CLAIM)
+                        .contains(&whole.permit.bytes())
+                );
+                let expected = wire::count(&plain).unwrap().spans as u64;
+                assert_eq!(whole.counted().unwrap().spans(), expected);
+            }
+        }
+    }
+
     #[tokio::test]
     async fn a_bomb_is_held_up_to_the_limit() {
         for (bytes, taken) in [(MAX, true), (MAX + 1, false), (64 * MAX, false)] {
-            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(&vec![0; bytes]).unwrap();
-            let bomb = encoder.finish().unwrap();
+            let bomb = gzip(&vec![0; bytes]);
             let held = take(&bomb, Some(bomb.len()), Compression::Gzip).await;
             assert_eq!(held.is_ok(), taken, "{bytes}");
             if let Ok((held_max, _)) = held {

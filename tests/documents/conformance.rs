@@ -101,10 +101,6 @@ const BESIDE: &[(u8, &str)] = &[
         "a cgroup's limit: setting one takes rights that a test does not have; the gauge and the resident memory are compared with the bound",
     ),
     (
-        10,
-        "no more than the limit and 8 MiB: the first bomb costs two to three times the limit, because the allocator keeps for a second what the buffer outgrew, and a hundred at once cost up to half the budget more than the budget",
-    ),
-    (
         12,
         "longer runs and other entry points: those are fuzz targets",
     ),

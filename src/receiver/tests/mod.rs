@@ -265,7 +265,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
 }
 
 /// An encoded request with as many usable spans.
-fn spans(count: usize) -> Bytes {
+pub(super) fn spans(count: usize) -> Bytes {
     request((0..count).map(|index| span(index, 16)).collect())
 }
 
