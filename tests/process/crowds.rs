@@ -181,6 +181,8 @@ async fn one_stream_too_many(relay: &Relay) {
         }
     };
     timeout(PATIENCE, reading).await.expect("it is refused");
+    let resets = answers.windows(5).filter(|head| head[..4] == reset[..4]);
+    assert_eq!(resets.count(), 1, "{answers:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

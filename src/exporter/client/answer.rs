@@ -260,6 +260,8 @@ fn percent_decoded(value: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::Full;
+
     use super::*;
 
     #[test]
@@ -292,6 +294,27 @@ mod tests {
                 panic!("a status of OK is a delivery");
             };
             assert_eq!(message, UNREADABLE, "{case:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_are_held_up_to_their_limit() {
+        for (bytes, held) in [
+            (ANSWER_BYTES_MAX - 1, true),
+            (ANSWER_BYTES_MAX, true),
+            (ANSWER_BYTES_MAX + 1, false),
+        ] {
+            let plain = vec![b'a'; bytes];
+            let collected = collect(Full::new(Bytes::from(plain.clone()))).await;
+            assert_eq!(matches!(collected, Body::Whole(..)), held, "{bytes}");
+            let mut gzip = flate2::read::GzEncoder::new(&plain[..], flate2::Compression::fast());
+            let mut small = Vec::new();
+            gzip.read_to_end(&mut small).unwrap();
+            let zstd = zstd::bulk::compress(&plain, 1).unwrap();
+            for (encoding, small) in [("gzip", small), ("zstd", zstd)] {
+                let undone = decompress(small.into(), Some(encoding.as_bytes()));
+                assert_eq!(undone.is_some(), held, "{encoding} {bytes}");
+            }
         }
     }
 

@@ -287,6 +287,16 @@ mod tests {
             };
             assert!(read(&zstd_with_window(log, &plain)) == expected, "{log}");
         }
+        // Where a frame is one segment, its window is its size.
+        let mut compressor = ::zstd::bulk::Compressor::new(1).unwrap();
+        let larger = ::zstd::zstd_safe::CParameter::WindowLog(24);
+        compressor.set_parameter(larger).unwrap();
+        for (bytes, taken) in [(-1, true), (0, true), (1, false)] {
+            let plain = vec![0; WINDOW_BYTES_MAX.strict_add_signed(bytes)];
+            let undone = read(&compressor.compress(&plain).unwrap());
+            assert_eq!(undone == Ok(Some(plain)), taken, "{bytes}");
+            assert_eq!(undone == Err(Corrupt::Window), !taken, "{bytes}");
+        }
         let (small, large) = (zstd_with_window(18, &plain), zstd_with_window(19, &plain));
         assert!(read(&[&large[..], &small].concat()).is_ok());
         assert_eq!(read(&[&small[..], &large].concat()), Err(Corrupt::Window));

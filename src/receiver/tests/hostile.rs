@@ -10,7 +10,7 @@ use super::{
     client::{GrpcClient, HttpClient, frame, grpc, http, http_traces, post},
     spans,
 };
-use crate::{budget::Use, receiver::connection::HEAD_BYTES_MAX};
+use crate::{budget::Use, otlp, receiver::connection::HEAD_BYTES_MAX};
 
 const PB: &str = "content-type: application/x-protobuf";
 
@@ -211,6 +211,35 @@ async fn heads_are_taken_up_to_their_limits() {
         let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
         let answer = http(relay.http, &post("/v1/traces", &headers), b"").await;
         assert_eq!(answer.status, status, "{fields}");
+    }
+    relay.finish().await;
+}
+
+/// RFC 9113, 6.5.2: a field counts with its name, its value, and 32 bytes. h2 takes one byte less than it announces.
+#[tokio::test]
+async fn heads_of_streams_are_taken_up_to_their_limit() {
+    let relay = UnderTest::start().await;
+    let others = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "relay"),
+        (":path", otlp::TRACES_METHOD),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+        ("user-agent", "test"),
+        ("x-long", ""),
+    ];
+    let counted = |(name, value): (&str, &str)| name.len() + value.len() + 32;
+    let others: usize = others.into_iter().map(counted).sum();
+    for (bytes, status) in [
+        (HEAD_BYTES_MAX - 2, 200),
+        (HEAD_BYTES_MAX - 1, 200),
+        (HEAD_BYTES_MAX, 431),
+        (HEAD_BYTES_MAX + 1, 431),
+    ] {
+        let long = "x".repeat(bytes as usize - others);
+        let answer = grpc(relay.grpc, &[("x-long", &long)], frame(0, &[])).await;
+        assert_eq!(answer.http_status, status, "{bytes}");
     }
     relay.finish().await;
 }
