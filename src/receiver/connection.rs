@@ -194,8 +194,8 @@ enum Connection {
 }
 
 /// An HTTP/2 connection that lets the tasks go first which are ready when it is woken. The first answer wakes the connection,
-/// and tokio runs what was woken last next: each answer would be written by itself, and a write costs as much as half of what
-/// else is done for a small request.
+/// and tokio runs next what was woken last: each answer would be written by itself, which took 15 % of the CPU of requests of
+/// 64 spans.
 struct InTurn {
     connection: http2::Connection<TokioIo<Rewound>, Exchange, Tasks>,
     /// The others have had their turn.
