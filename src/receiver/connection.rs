@@ -198,7 +198,7 @@ enum Connection {
 /// 64 spans.
 struct InTurn {
     connection: http2::Connection<TokioIo<Rewound>, Exchange, Tasks>,
-    /// The others have had their turn.
+    /// It is at the end of the line, and polled when it comes up.
     is_due: bool,
 }
 

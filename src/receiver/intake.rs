@@ -46,6 +46,7 @@ pub(super) struct Intake<'a> {
     bytes: Vec<u8>,
     /// The buffers before `bytes`, all full. None where it comes as it is.
     before: Vec<Vec<u8>>,
+    /// The bytes in them.
     before_bytes: usize,
     /// None where it comes as it is.
     decompressor: Option<Box<Decompressor>>,
