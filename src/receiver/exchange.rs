@@ -4,7 +4,7 @@
 use std::{
     convert::Infallible,
     mem,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -123,8 +123,8 @@ impl Exchange {
             }
             Ok(Route::Traces(misdirected)) => {
                 self.note_misdirected(&unanswered.client, misdirected);
-                let taking = catch_unwinding(self.take(&mut unanswered, head, body));
-                let taken = taking.await.unwrap_or_else(|_panicked| Err(panicked()));
+                let taken = catch_unwinding(pin!(self.take(&mut unanswered, head, body))).await;
+                let taken = taken.unwrap_or_else(|_panicked| Err(panicked()));
                 shared
                     .metrics
                     .ingested(dialect.transport(), since.elapsed());
@@ -174,7 +174,7 @@ impl Exchange {
             Dialect::Grpc | Dialect::Protobuf => (whole, None),
         };
         let counted = whole.counted()?;
-        let taking = shared.pipeline.take(counted, origin, room.deadline);
+        let taking = pin!(shared.pipeline.take(counted, origin, room.deadline));
         let taken = room.wait(taking).await?;
         let mut receipt = taken.map_err(|refusal| room.told(refusal))?;
         if let Some(mistake) = mistake {

@@ -1,6 +1,9 @@
 //! Waiting for room: for the bytes of a body, and for a place in the queues, under one deadline that a stop cuts short.
 
-use std::time::Duration;
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +31,7 @@ pub(super) struct Room {
 impl Room {
     /// The first bytes of a body.
     pub(super) async fn claim(&self, bytes: usize) -> Result<Permit, Refusal> {
-        let claiming = self.budget.claim(bytes, Use::Bodies, self.deadline);
+        let claiming = pin!(self.budget.claim(bytes, Use::Bodies, self.deadline));
         self.wait(claiming)
             .await?
             .map_err(|denied| self.refusal(denied))
@@ -36,14 +39,18 @@ impl Room {
 
     /// More bytes of a body.
     pub(super) async fn grow(&self, permit: &mut Permit, more: usize) -> Result<(), Refusal> {
-        let growing = permit.grow(more, self.deadline);
+        let growing = pin!(permit.grow(more, self.deadline));
         self.wait(growing)
             .await?
             .map_err(|denied| self.refusal(denied))
     }
 
-    /// Waits for anything that has this deadline, until the relay stops.
-    pub(super) async fn wait<T>(&self, waiting: impl Future<Output = T>) -> Result<T, Refusal> {
+    /// Waits for anything that has this deadline, until the relay stops. It is borrowed because an async fn that is given a
+    /// future has room for it twice, and every request pays for that.
+    pub(super) async fn wait<T>(
+        &self,
+        waiting: Pin<&mut impl Future<Output = T>>,
+    ) -> Result<T, Refusal> {
         tokio::select! {
             biased; // what is ready is not waiting, and is taken even while the relay stops
             done = waiting => Ok(done),

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::Pin,
     task::Poll,
 };
 
@@ -12,9 +12,10 @@ use std::{
 pub(super) struct Panicked;
 
 /// Catches the panics of `future`. What it shares with others is behind locks that no code path poisons, or in permits
-/// that return on drop: hence it is safe to go on.
-pub(super) async fn catch_unwinding<F: Future>(future: F) -> Result<F::Output, Panicked> {
-    let mut future = pin!(future);
+/// that return on drop: hence it is safe to go on. Borrowed, as in `Room::wait`: half the size.
+pub(super) async fn catch_unwinding<F: Future>(
+    mut future: Pin<&mut F>,
+) -> Result<F::Output, Panicked> {
     poll_fn(
         |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
             Ok(polled) => polled.map(Ok),
@@ -26,15 +27,20 @@ pub(super) async fn catch_unwinding<F: Future>(future: F) -> Result<F::Output, P
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
     use super::*;
 
     #[tokio::test]
     async fn a_panic_is_a_result() {
-        assert_eq!(catch_unwinding(async { 7 }).await, Ok(7));
+        assert_eq!(catch_unwinding(pin!(async { 7 })).await, Ok(7));
         let panicking = async {
             tokio::task::yield_now().await;
             panic!("this panic is part of a test");
         };
-        assert_eq!(catch_unwinding(panicking).await, Err::<(), _>(Panicked));
+        assert_eq!(
+            catch_unwinding(pin!(panicking)).await,
+            Err::<(), _>(Panicked)
+        );
     }
 }
