@@ -1,64 +1,33 @@
 //! A real Jaeger with its default settings on ports of our own, as a destination.
 
-use std::{fs, io, net::SocketAddr, path::Path, process::Command};
+use std::{fs, io, net::SocketAddr, path::Path};
 
 use crate::{
-    rig::{
-        ports::free_address,
-        process::{Cores, Process},
-    },
+    jaeger_ports::JaegerPorts,
+    rig::process::{Cores, Process},
     scrape,
     subjects::installed,
 };
 
-/// Every port that Jaeger would take; the first two are used.
-const PORTS: [&str; 11] = [
-    "collector.otlp.grpc.host-port",
-    "admin.http.host-port",
-    "query.http-server.host-port",
-    "collector.otlp.http.host-port",
-    "query.grpc-server.host-port",
-    "collector.grpc-server.host-port",
-    "collector.http-server.host-port",
-    "http-server.host-port",
-    "processor.jaeger-compact.server-host-port",
-    "processor.jaeger-binary.server-host-port",
-    "processor.zipkin-compact.server-host-port",
-];
-/// Beyond it Jaeger forgets the oldest, which bounds its memory and is not counted as dropped.
-const TRACES_MAX: u32 = 50_000;
-
 #[derive(Debug)]
 pub(crate) struct Jaeger {
     process: Process,
-    otlp: SocketAddr,
-    admin: SocketAddr,
+    ports: JaegerPorts,
 }
 
 impl Jaeger {
     pub(crate) fn start(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let addresses: Vec<SocketAddr> = PORTS.iter().map(|_| free_address()).collect();
-        let mut command = Command::new(installed("jaeger/jaeger"));
-        command
-            .env("SPAN_STORAGE_TYPE", "memory")
-            .arg(format!("--memory.max-traces={TRACES_MAX}"));
-        for (port, address) in PORTS.iter().zip(&addresses) {
-            command.arg(format!("--{port}={address}"));
-        }
+        let ports = JaegerPorts::free();
+        let command = ports.command(&installed("jaeger/jaeger"));
         // It needs more than what a load leaves of one core, and its own figures are not compared.
         let mut process = Process::start(Cores::Both, &command, folder)?;
-        let [otlp, admin] = [addresses[0], addresses[1]];
-        process.listens(&[otlp, admin])?;
-        Ok(Self {
-            process,
-            otlp,
-            admin,
-        })
+        process.listens(&[ports.otlp, ports.query, ports.admin])?;
+        Ok(Self { process, ports })
     }
 
     pub(crate) fn otlp(&self) -> SocketAddr {
-        self.otlp
+        self.ports.otlp
     }
 
     pub(crate) fn freeze(&self) {
@@ -80,7 +49,7 @@ impl Jaeger {
     }
 
     fn counted(&self, name: &str) -> u64 {
-        let page = scrape::get(self.admin, "/metrics").unwrap_or_default();
+        let page = scrape::get(self.ports.admin, "/metrics").unwrap_or_default();
         scrape::metric(&page, name, |_| true).unwrap_or(0)
     }
 }

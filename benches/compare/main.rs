@@ -18,6 +18,8 @@ mod rig;
 #[path = "../../tests/support/corpus.rs"]
 #[allow(unreachable_pub, dead_code, reason = "shared with the tests")]
 mod corpus;
+#[path = "../../tests/support/jaeger_ports.rs"]
+mod jaeger_ports;
 
 mod calm;
 mod cases;
@@ -39,6 +41,7 @@ use machine::Machine;
 use report::Document;
 use results::{Results, Row};
 use rig::{
+    ports,
     process::{Cores, pin_this_process},
     requests::SpanSize,
 };

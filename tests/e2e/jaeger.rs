@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -14,27 +13,11 @@ use tokio::task::JoinSet;
 
 use crate::{
     http::Http,
+    jaeger_ports::JaegerPorts,
     parts::{Process, eventually, installed},
-    ports::free_address,
     sink::SpanId,
 };
 
-/// Every port that Jaeger would take; the first three are used.
-const PORTS: [&str; 11] = [
-    "collector.otlp.grpc.host-port",
-    "query.http-server.host-port",
-    "admin.http.host-port",
-    "collector.otlp.http.host-port",
-    "query.grpc-server.host-port",
-    "collector.grpc-server.host-port",
-    "collector.http-server.host-port",
-    "http-server.host-port",
-    "processor.jaeger-compact.server-host-port",
-    "processor.jaeger-binary.server-host-port",
-    "processor.zipkin-compact.server-host-port",
-];
-/// More than any scenario makes: in memory, Jaeger forgets the oldest beyond it.
-const TRACES_MAX: u32 = 50_000;
 /// Traces read at a time: as many as there are cores to write and to read JSON.
 const READERS: usize = 4;
 /// It listens after less than a second; a loaded machine gets time.
@@ -44,7 +27,7 @@ const START_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Jaeger {
     process: Process,
     folder: PathBuf,
-    addresses: Vec<SocketAddr>,
+    ports: JaegerPorts,
     query: Http,
     admin: Http,
 }
@@ -91,13 +74,13 @@ struct Answer<T> {
 
 impl Jaeger {
     pub(crate) async fn start(folder: &Path) -> Self {
-        let addresses: Vec<SocketAddr> = PORTS.iter().map(|_| free_address()).collect();
+        let ports = JaegerPorts::free();
         let mut jaeger = Self {
-            process: spawn(folder, &addresses),
+            process: spawn(folder, ports),
             folder: folder.to_owned(),
-            query: Http::new(addresses[1]),
-            admin: Http::new(addresses[2]),
-            addresses,
+            ports,
+            query: Http::new(ports.query),
+            admin: Http::new(ports.admin),
         };
         jaeger.up().await;
         jaeger
@@ -105,7 +88,7 @@ impl Jaeger {
 
     /// Where it takes OTLP over gRPC.
     pub(crate) fn otlp(&self) -> SocketAddr {
-        self.addresses[0]
+        self.ports.otlp
     }
 
     pub(crate) fn freeze(&self) {
@@ -123,7 +106,7 @@ impl Jaeger {
 
     /// A new process on the same ports, which remembers nothing.
     pub(crate) async fn start_again(&mut self) {
-        self.process = spawn(&self.folder, &self.addresses);
+        self.process = spawn(&self.folder, self.ports);
         self.up().await;
     }
 
@@ -187,14 +170,8 @@ async fn read(query: &Http, id: u128) -> Trace {
     answer.data.pop().unwrap_or_default()
 }
 
-fn spawn(folder: &Path, addresses: &[SocketAddr]) -> Process {
-    let mut command = Command::new(installed("jaeger/jaeger"));
-    command
-        .env("SPAN_STORAGE_TYPE", "memory")
-        .arg(format!("--memory.max-traces={TRACES_MAX}"));
-    for (port, address) in PORTS.iter().zip(addresses) {
-        command.arg(format!("--{port}={address}"));
-    }
+fn spawn(folder: &Path, ports: JaegerPorts) -> Process {
+    let mut command = ports.command(&installed("jaeger/jaeger"));
     Process::start("jaeger", folder, &mut command)
 }
 

@@ -19,6 +19,9 @@ mod fake_backend;
 mod http;
 /// A real Jaeger, and what it has.
 mod jaeger;
+/// Where a Jaeger listens.
+#[path = "../support/jaeger_ports.rs"]
+mod jaeger_ports;
 /// The relay's books, and whether they balance.
 #[path = "../support/ledger.rs"]
 #[allow(
