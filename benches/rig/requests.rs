@@ -40,7 +40,7 @@ pub(crate) enum Transport {
 pub(crate) enum SpanSize {
     /// About 381 bytes, as Milvus' own are.
     Small,
-    /// About 800 bytes, as in the comparisons that others publish: ten attributes, two events with two each.
+    /// About 800 bytes, as in the comparisons that others publish: ten attributes, two events with three each.
     Large,
 }
 
@@ -148,6 +148,7 @@ fn large_span(number: u64) -> Span {
         attributes: vec![
             attribute("exception.type", "segment.NotLoaded"),
             attribute("exception.message", "segment 4455 is being loaded"),
+            attribute("exception.stacktrace", "segments/manager.go:217 Get"),
         ],
         ..Event::default()
     };
