@@ -351,3 +351,20 @@ impl Drop for Unanswered<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No permit pays for it, and every request has one.
+    const FUTURE_BYTES_MAX: usize = 5 * 1024;
+
+    #[test]
+    fn the_future_of_a_request_is_small_beside_its_body() {
+        fn bytes<F>(_: fn(&'static Exchange, Request<Incoming>, Held) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = bytes(Exchange::answer);
+        assert!(bytes <= FUTURE_BYTES_MAX, "{bytes}");
+    }
+}
