@@ -41,7 +41,7 @@ use machine::Machine;
 use report::Document;
 use results::{Results, Row};
 use rig::{
-    ports,
+    ports, // where `jaeger_ports` looks for it, as in the tests
     process::{Cores, pin_this_process},
     requests::SpanSize,
 };

@@ -15,7 +15,8 @@ const UNUSED: [&str; 8] = [
     "processor.jaeger-binary.server-host-port",
     "processor.zipkin-compact.server-host-port",
 ];
-/// Beyond it Jaeger forgets the oldest, which bounds its memory and is not counted as dropped.
+/// Beyond it Jaeger forgets the oldest, which bounds its memory and is not counted as dropped. More than any scenario of the
+/// end-to-end tests makes.
 const TRACES_MAX: u32 = 50_000;
 
 /// Where it is asked.
@@ -38,7 +39,7 @@ impl JaegerPorts {
         }
     }
 
-    /// Starts `program` on them, with spans in its memory.
+    /// The command that starts `program` on them, with its spans in memory.
     pub(crate) fn command(&self, program: &Path) -> Command {
         let used = [
             ("collector.otlp.grpc.host-port", self.otlp),
