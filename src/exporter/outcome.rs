@@ -11,7 +11,7 @@ use tonic::Code;
 use crate::otlp;
 
 /// The longest text of a peer that is kept and shown, in characters.
-const TEXT_CHARS_MAX: usize = 512;
+pub(super) const TEXT_CHARS_MAX: usize = 512;
 
 /// What became of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
