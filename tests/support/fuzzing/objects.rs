@@ -6,6 +6,7 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
     trace::v1::{ResourceSpans, ScopeSpans, Span},
 };
+use prost::Message;
 
 /// A span with its resource, its scope, and the schema URLs of both.
 pub type Flat = (Resource, String, InstrumentationScope, String, Span);
@@ -28,6 +29,25 @@ pub fn flatten(request: &ExportTraceServiceRequest) -> Vec<Flat> {
         }
     }
     flat
+}
+
+/// Whether both are the same to the bit: `NaN` is no equal of itself, and the bytes are what counts.
+pub fn same(found: &[Flat], expected: &[Flat]) -> bool {
+    let bytes = |(resource, resource_url, scope, scope_url, span): &Flat| {
+        let messages = (resource.encode_to_vec(), scope.encode_to_vec());
+        let urls = (resource_url.clone(), scope_url.clone());
+        (messages, urls, span.encode_to_vec())
+    };
+    found.iter().map(bytes).eq(expected.iter().map(bytes))
+}
+
+/// Asserts that both are the [`same`].
+#[track_caller]
+pub fn assert_same(found: &[Flat], expected: &[Flat]) {
+    assert!(
+        same(found, expected),
+        "found {found:?}\nexpected {expected:?}"
+    );
 }
 
 /// The number of spans in a request.

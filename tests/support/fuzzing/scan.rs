@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use otlp_relay::wire::{self, Checks, Counting, Counts, Detail, Index, Range32, SpanEntry, Wanted};
 use prost::Message;
 
-use super::objects::{each_alone, filtered, flatten, is_usable, spans};
+use super::objects::{assert_same, each_alone, filtered, flatten, is_usable, spans};
 
 /// Everything that a policy or an edit can read.
 pub const EVERYTHING: Wanted = Wanted {
@@ -99,7 +99,7 @@ pub fn check_split(request: &ExportTraceServiceRequest, spans_max: u64, bytes_ma
     assert_eq!(too_large, alone.count() as u64, "at {bytes_max}");
     if too_large == 0 {
         let joined = ExportTraceServiceRequest::decode(&joined[..]).unwrap();
-        assert_eq!(flatten(&joined), flatten(request));
+        assert_same(&flatten(&joined), &flatten(request));
     }
 }
 
