@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::Place;
+use super::{Place, on_one_line};
 
 /// Whether a finding stops the relay from starting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +22,9 @@ pub struct Finding {
     pub severity: Severity,
     /// Where.
     pub place: Place,
-    /// The dotted path of the key, such as `batch.spans` or `rules[2].match.span`.
+    /// The dotted path of the key, such as `batch.spans` or `rules[2].match.span`, on one line.
     pub key: String,
-    /// In words: what was found, what is allowed, what to change.
+    /// In words, on one line: what was found, what is allowed, what to change.
     pub message: String,
     /// The nearest known name, for an unknown one.
     pub nearest: Option<String>,
@@ -37,12 +37,12 @@ pub struct Findings(pub Vec<Finding>);
 impl Findings {
     /// Reports a mistake.
     pub fn mistake(&mut self, place: &Place, key: impl Into<String>, message: impl Into<String>) {
-        self.push(Severity::Mistake, place, key.into(), message.into(), None);
+        self.push(Severity::Mistake, place, &key.into(), &message.into(), None);
     }
 
     /// Reports a warning.
     pub fn warning(&mut self, place: &Place, key: impl Into<String>, message: impl Into<String>) {
-        self.push(Severity::Warning, place, key.into(), message.into(), None);
+        self.push(Severity::Warning, place, &key.into(), &message.into(), None);
     }
 
     /// Reports a name that is not one of `known` as a mistake, with the nearest of them.
@@ -54,12 +54,12 @@ impl Findings {
         name: &str,
         known: &[&str],
     ) {
-        let nearest = nearest(name, known).map(str::to_owned);
+        let nearest = nearest(name, known).map(on_one_line);
         self.push(
             Severity::Mistake,
             place,
-            key.into(),
-            message.into(),
+            &key.into(),
+            &message.into(),
             nearest,
         );
     }
@@ -86,15 +86,15 @@ impl Findings {
         &mut self,
         severity: Severity,
         place: &Place,
-        key: String,
-        message: String,
+        key: &str,
+        message: &str,
         nearest: Option<String>,
     ) {
         self.0.push(Finding {
             severity,
             place: place.clone(),
-            key,
-            message,
+            key: on_one_line(key),
+            message: on_one_line(message),
             nearest,
         });
     }

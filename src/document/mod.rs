@@ -127,13 +127,16 @@ impl Value {
 /// Characters of a found value that a message repeats at most.
 const SHOWN_CHARS_MAX: usize = 80;
 
-/// One line of `text`, without control characters, so that a value cannot forge lines of a report.
+/// `text` without control characters, so that what stands in a file can neither forge lines of a report nor steer a terminal.
+pub fn on_one_line(text: &str) -> String {
+    let printable = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(printable).collect()
+}
+
+/// The beginning of `text`, on one line.
 fn shortened(text: &str) -> String {
-    let mut shown: String = text
-        .chars()
-        .take(SHOWN_CHARS_MAX)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let beginning: String = text.chars().take(SHOWN_CHARS_MAX).collect();
+    let mut shown = on_one_line(&beginning);
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {
         shown.push('…');
     }

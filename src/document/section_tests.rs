@@ -221,3 +221,12 @@ fn a_found_value_cannot_forge_a_line() {
     let (_, findings) = with("k: \"x\\nf.yaml:9: \\e[31m\"", |s| s.boolean("k"));
     assert!(!findings[0].contains(['\n', '\u{1b}']), "{findings:?}");
 }
+
+#[test]
+fn a_key_cannot_forge_a_line() {
+    let (_, findings) = with("\"x\\nf.yaml:9: \\e[31m\": 1", |_| 0);
+    assert_eq!(
+        findings[0],
+        "f.yaml:1: mistake: s.x f.yaml:9:  [31m: unknown key; nothing is allowed here"
+    );
+}

@@ -7,9 +7,7 @@ mod parts;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Write;
-
-use crate::document::{Entry, Findings, Node, Section, Value, join, parse_duration};
+use crate::document::{Entry, Findings, Node, Section, Value, join, on_one_line, parse_duration};
 
 use super::{
     endpoint, kinds,
@@ -48,7 +46,8 @@ pub fn translate(root: &Node) -> String {
     for section in SECTIONS {
         let components = child(root, section).map_or(&[][..], entries);
         if !components.is_empty() {
-            line(&mut out, &format!("\n{section}:"));
+            out.push('\n');
+            line(&mut out, &format!("{section}:"));
         }
         let mut names = Vec::new();
         for component in components {
@@ -56,7 +55,8 @@ pub fn translate(root: &Node) -> String {
         }
     }
     if let Some(service) = child(root, "service") {
-        line(&mut out, "\nservice:");
+        out.push('\n');
+        line(&mut out, "service:");
         translate_service(&mut out, service);
     }
     out
@@ -247,7 +247,8 @@ fn translate_service(out: &mut String, service: &Node) {
 }
 
 fn line(out: &mut String, text: &str) {
-    writeln!(out, "{text}").expect("writing to a string does not fail");
+    out.push_str(&on_one_line(text));
+    out.push('\n');
 }
 
 fn entries(node: &Node) -> &[Entry] {

@@ -19,6 +19,7 @@ pub fn fuzz_body(file: &[u8]) {
         if collector::is_collector(&root) {
             let translated = collector::translate(&root);
             assert!(!translated.is_empty(), "there is something to say of any");
+            check_printable(&translated);
         }
     }
     check_lines(&findings);
@@ -55,4 +56,11 @@ fn loaded(configuration: &[u8]) -> Result<String, Invalid> {
 fn check_lines(findings: &Findings) {
     let lines = findings.to_string().lines().count();
     assert_eq!(lines, findings.0.len(), "{findings}");
+    check_printable(&findings.to_string());
+}
+
+/// Nothing of a file steers the terminal that a report is read on.
+fn check_printable(report: &str) {
+    let steers = |c: char| c.is_control() && c != '\n';
+    assert!(!report.contains(steers), "{report:?}");
 }
