@@ -1,6 +1,6 @@
 //! One loop per listener: takes connections, whatever goes wrong with single ones.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -59,9 +59,10 @@ fn open(socket: TcpStream, peer: Peer, shared: &Arc<Shared>) {
     if let Err(error) = prepare(&socket) {
         debug!(peer = %peer.address, %error, "the socket of a connection takes no options");
     }
-    let serving = connection::run(socket, peer, Arc::clone(shared));
-    let stopped = shared.stopping.connections.clone();
+    let (serves, stopped) = (Arc::clone(shared), shared.stopping.connections.clone());
     shared.tasks.spawn(async move {
+        // Lent, not given: the task would have room for it twice.
+        let serving = pin!(connection::run(socket, peer, serves));
         stopped.run_until_cancelled(serving).await;
         drop(slot);
     });
