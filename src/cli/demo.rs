@@ -7,7 +7,7 @@ use std::{io, path::Path, process::ExitCode, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{complain, load::Load, log, run::farewell, runtime, say, signals};
+use super::{complain, load::Load, log, run::farewell, runtime, say, signals::Signals};
 use crate::{
     config::{self, Config, Invalid, Log, LogFormat, Surroundings},
     exporter::Resolver,
@@ -55,6 +55,7 @@ pub(super) fn run(seconds: Option<u64>) -> ExitCode {
 }
 
 async fn demo(seconds: Option<u64>) -> Result<ExitCode, String> {
+    let signals = Signals::catch().map_err(|error| format!("cannot catch signals: {error}"))?;
     let relay = start()?;
     let addresses = relay.addresses();
     let handle = relay.handle();
@@ -67,7 +68,7 @@ async fn demo(seconds: Option<u64>) -> Result<ExitCode, String> {
     let stop_load = CancellationToken::new();
     let loading = tasks.spawn(load.run(stop_load.clone()));
     let running = tasks.spawn(relay.run(stop.clone()));
-    tasks.spawn(signals::follow(stop.clone(), handle.clone()));
+    tasks.spawn(signals.follow(stop.clone(), handle.clone()));
     let lasts = seconds.map_or(Duration::MAX, Duration::from_secs);
     // Until the time is over or Ctrl-C.
     drop(tokio::time::timeout(lasts, stop.run_until_cancelled(live(&handle))).await);

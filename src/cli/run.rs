@@ -5,7 +5,7 @@ use std::{path::Path, process::ExitCode};
 use tokio::{runtime::Runtime, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{WRONG_USAGE, complain, log, runtime, signals};
+use super::{WRONG_USAGE, complain, log, runtime, signals::Signals};
 use crate::{
     config::{self, Config, Surroundings},
     exporter::Resolver,
@@ -57,6 +57,13 @@ fn loader(file: Option<&Path>, first: &Config) -> Load {
 
 async fn serve(config: Config, load: Load, set_log: SetLog) -> ExitCode {
     let file = config.file.clone();
+    let signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "cannot catch signals");
+            return ExitCode::FAILURE;
+        }
+    };
     let relay = match Relay::bind(config, load, set_log, Resolver::System) {
         Ok(relay) => relay,
         Err(error) => {
@@ -67,7 +74,7 @@ async fn serve(config: Config, load: Load, set_log: SetLog) -> ExitCode {
     announce(relay.addresses(), file.as_deref());
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    tasks.spawn(signals::follow(stop.clone(), relay.handle()));
+    tasks.spawn(signals.follow(stop.clone(), relay.handle()));
     match relay.run(stop).await {
         Ok(ended) => farewell(&ended),
         Err(error) => {

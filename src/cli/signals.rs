@@ -10,6 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::relay::Handle;
 
+/// The signals of this process, caught from now on.
+#[derive(Debug)]
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Event {
@@ -17,38 +25,37 @@ enum Event {
     Reload,
 }
 
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
+impl Signals {
+    /// Catches them: what comes before [`Signals::follow`] is not lost, and does not end the process in its own way. Call it
+    /// within a runtime.
+    pub(super) fn catch() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
 
-/// Follows the signals from now on: cancels `stop`, or reloads `relay`. Ends the process at the second order to stop.
-pub(super) async fn follow(stop: CancellationToken, relay: Handle) -> io::Result<()> {
-    let mut signals = Signals {
-        terminate: signal(SignalKind::terminate())?,
-        interrupt: signal(SignalKind::interrupt())?,
-        hangup: signal(SignalKind::hangup())?,
-    };
-    // Reads files, so it is kept off this task, which must hear of a stop meanwhile; how it went has been logged.
-    let mut reloads = JoinSet::new();
-    loop {
-        while reloads.try_join_next().is_some() {}
-        match signals.next().await {
-            Event::Reload => {
-                let relay = relay.clone();
-                reloads.spawn_blocking(move || drop(relay.reload()));
-            }
-            Event::Stop if stop.is_cancelled() => exit_at_once(),
-            Event::Stop => {
-                tracing::info!("stopping; a second signal exits at once");
-                stop.cancel();
+    /// Cancels `stop`, or reloads `relay`, as they ask. Ends the process at the second order to stop.
+    pub(super) async fn follow(mut self, stop: CancellationToken, relay: Handle) {
+        // Reads files, so it is kept off this task, which must hear of a stop meanwhile; how it went has been logged.
+        let mut reloads = JoinSet::new();
+        loop {
+            while reloads.try_join_next().is_some() {}
+            match self.next().await {
+                Event::Reload => {
+                    let relay = relay.clone();
+                    reloads.spawn_blocking(move || drop(relay.reload()));
+                }
+                Event::Stop if stop.is_cancelled() => exit_at_once(),
+                Event::Stop => {
+                    tracing::info!("stopping; a second signal exits at once");
+                    stop.cancel();
+                }
             }
         }
     }
-}
 
-impl Signals {
     async fn next(&mut self) -> Event {
         tokio::select! {
             _ = self.terminate.recv() => Event::Stop,
