@@ -13,7 +13,7 @@ mod tests;
 use std::{fmt, fs, future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
 pub use readiness::{Phase, unready};
-pub use serve::serve;
+pub use serve::Server;
 
 use crate::{
     budget::Budget,

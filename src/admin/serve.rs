@@ -41,6 +41,13 @@ const LOG_PERIOD: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
+/// The admin server of one relay, its port bound and its routes laid, which serves nothing yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: std::net::TcpListener,
+    router: Router,
+}
+
 /// The open connections, the oldest first. Dropped, they are cut.
 #[derive(Debug, Default)]
 struct Connections {
@@ -48,33 +55,40 @@ struct Connections {
     open: VecDeque<AbortHandle>,
 }
 
-/// Serves the admin port on `listener` until `stop`, on whatever tokio runtime this runs. Each request is held to `options`
-/// as they are then. At `stop` connections are cut: it is the last thing to stop, and there is no time left to wait for
-/// readers.
-pub async fn serve(
-    listener: std::net::TcpListener,
-    options: Arc<ArcSwap<Options>>,
-    state: State,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
-    let guard = Guard::new(options, listener.local_addr()?, machine_name());
-    let router = routes::router(state, guard);
-    let mut connections = Connections::default();
-    let errors = LogLimit::new(1, LOG_PERIOD);
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => connections.add(connection(stream, peer, router.clone())),
-            Err(error) => {
-                if let Some(held_back) = errors.pass(Instant::now()) {
-                    tracing::warn!(%error, held_back, "admin connection not accepted");
+impl Server {
+    /// Serves `state` on `listener`. Each request is held to `options` as they are then.
+    pub fn new(
+        listener: std::net::TcpListener,
+        options: Arc<ArcSwap<Options>>,
+        state: State,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let guard = Guard::new(options, listener.local_addr()?, machine_name());
+        let router = routes::router(state, guard);
+        Ok(Self { listener, router })
+    }
+
+    /// Serves until `stop`, on whatever tokio runtime this runs. At `stop` connections are cut: it is the last thing to stop,
+    /// and there is no time left to wait for readers.
+    pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
+        let listener = TcpListener::from_std(self.listener)?;
+        let mut connections = Connections::default();
+        let errors = LogLimit::new(1, LOG_PERIOD);
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    connections.add(connection(stream, peer, self.router.clone()));
                 }
-                sleep(ACCEPT_RETRY).await;
+                Err(error) => {
+                    if let Some(held_back) = errors.pass(Instant::now()) {
+                        tracing::warn!(%error, held_back, "admin connection not accepted");
+                    }
+                    sleep(ACCEPT_RETRY).await;
+                }
             }
         }
     }

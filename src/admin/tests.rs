@@ -238,11 +238,9 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(keeper.run(stop.clone()));
-        let (served, stopped) = (state.clone(), stop.clone());
-        tasks.spawn(async move {
-            let options = options(&[], None);
-            serve(listener, options, served, stopped).await.unwrap();
-        });
+        let server = Server::new(listener, options(&[], None), state.clone()).unwrap();
+        let stopped = stop.clone();
+        tasks.spawn(async move { server.run(stopped).await.unwrap() });
         tasks.close();
         Self {
             address,
@@ -567,12 +565,13 @@ async fn it_runs_on_a_runtime_of_its_own() {
     let stop = served.stop.clone();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    let another = Server::new(listener, options(&[], None), state).unwrap();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(serve(listener, options(&[], None), state, stop))
+        runtime.block_on(another.run(stop))
     });
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream

@@ -137,11 +137,11 @@ impl AdminThread {
             .build()?;
         let stop = CancellationToken::new();
         let until = stop.clone();
-        let state = pages::state(shared);
+        // Made here and not there: a thread has memory of its own for each size that it allocates, and serving needs few.
         let options = Arc::clone(&shared.admin_options);
+        let server = admin::Server::new(listener, options, pages::state(shared))?;
         let thread = thread::Builder::new().name("admin".into()).spawn(move || {
-            let served = runtime.block_on(admin::serve(listener, options, state, until));
-            if let Err(error) = served {
+            if let Err(error) = runtime.block_on(server.run(until)) {
                 tracing::error!(%error, "the admin server ended");
             }
         })?;
