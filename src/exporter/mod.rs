@@ -88,10 +88,16 @@ impl Exporter {
             ending: Ending::Never,
         });
         let (end, ended) = watch::channel(false);
-        let (shared, written) = (context.clone(), status.clone());
+        let metrics = context.metrics.destination(&name);
+        let (on_verdict, written) = (context.on_verdict.clone(), status.clone());
         let supervised = supervise(Arc::clone(&name), move || {
             let options = Arc::clone(&followed.borrow().options);
-            let report = Report::new(&options, &shared, written.clone());
+            let report = Report::new(
+                &options,
+                metrics.clone(),
+                on_verdict.clone(),
+                written.clone(),
+            );
             Task::new(Arc::clone(&queue), followed.clone(), report).run()
         });
         context.tasks.spawn(async move {

@@ -7,7 +7,7 @@ use std::{fmt, mem, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Context, Options,
+    Options,
     outcome::{Answer, printable},
     status::{DestinationStatus, Down, LastError, Shared},
 };
@@ -37,8 +37,12 @@ pub(super) struct Report {
 
 impl Report {
     /// Nothing is known yet: what `status` said of an earlier life of the task is out of date.
-    pub(super) fn new(options: &Options, context: &Context, status: Shared) -> Self {
-        let metrics = context.metrics.destination(&options.name);
+    pub(super) fn new(
+        options: &Options,
+        metrics: metrics::Destination,
+        on_verdict: Option<OnVerdict>,
+        status: Shared,
+    ) -> Self {
         metrics.up(None);
         {
             let mut status = status.lock();
@@ -49,7 +53,7 @@ impl Report {
         Self {
             name: Arc::clone(&options.name),
             metrics,
-            on_verdict: context.on_verdict.clone(),
+            on_verdict,
             status,
             up_and_down: limit(),
             errors: limit(),

@@ -5,14 +5,12 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use tokio::time::{Instant, advance};
-use tokio_util::task::TaskTracker;
 use tonic::Code;
 
 use super::*;
 use crate::{
     budget::Budget,
     exporter::{
-        Context, Resolver,
         outcome::{Answer, Class, Outcome},
         report,
         tests::options,
@@ -50,14 +48,8 @@ impl Desk {
         let queues = Queues::new(metrics.ledger().clone());
         let queue = queues.open(Arc::clone(&options.name), options.queue);
         let status = report::initial_status(&options);
-        let context = Context {
-            queues: queues.clone(),
-            metrics: metrics.clone(),
-            resolver: Resolver::System,
-            tasks: TaskTracker::new(),
-            on_verdict: None,
-        };
-        let report = Report::new(&options, &context, status);
+        let reported = metrics.destination(&options.name);
+        let report = Report::new(&options, reported, None, status);
         let delivery = Delivery::new(Arc::new(options.clone()), report, Dice::loaded(1));
         Self {
             metrics,
