@@ -105,8 +105,10 @@ pub fn fingerprint_of(path: &Path) -> Option<u64> {
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
     let file = File::open(path)?;
+    // In one piece: the watch reads the files every second.
+    let likely = file.metadata()?.len().min(FILE_BYTES_MAX);
+    let mut bytes = Vec::with_capacity(usize::try_from(likely).unwrap_or_default());
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(io::Error::other(format!(
