@@ -6,7 +6,7 @@ use http::Uri;
 
 use crate::{
     document::{Findings, display_duration},
-    exporter::{self, Compression, Protocol, Retry, Tls},
+    exporter::{self, Compression, InvalidTls, Protocol, Retry, Tls},
     otlp, queue,
 };
 
@@ -247,6 +247,10 @@ impl Reading<'_, '_> {
                 &at("endpoint"),
                 "its tls settings are not used: the scheme is http",
             );
+        }
+        if secure && let Err(InvalidTls { key, message }) = exporter::check_tls(&tls) {
+            self.mistake(&at(&format!("tls.{key}")), message);
+            return None;
         }
         Some(tls)
     }

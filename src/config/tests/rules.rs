@@ -595,15 +595,25 @@ fn files_that_cannot_serve_are_mistakes() {
 #[test]
 fn a_certificate_and_its_key_belong_together() {
     let signed = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
     let world = |tls: &str| {
         World::of(&format!(
             "destinations: {{ a: {{ endpoint: 'https://a', tls: {tls} }} }}"
         ))
         .file("cert", &signed.cert.pem())
         .file("key", &signed.signing_key.serialize_pem())
+        .file("other", &other.signing_key.serialize_pem())
     };
     let (config, _) = world("{ cert_file: cert, key_file: key }").config();
     assert!(config.destinations[0].tls.identity.is_some());
+    assert_lines(
+        &world("{ cert_file: cert, key_file: other }").mistakes(),
+        &["a.tls.key_file: cert_file and key_file do not fit"],
+    );
+    assert_lines(
+        &world("{ server_name: 'no name!' }").mistakes(),
+        &["a.tls.server_name: server_name: \"no name!\" is no host name"],
+    );
     assert_lines(
         &world("{ cert_file: cert }").mistakes(),
         &["tls.cert_file: cert_file needs key_file"],

@@ -73,9 +73,9 @@ impl Connector {
     ) -> Result<Self, InvalidTls> {
         Ok(Self {
             protocol: options.protocol,
-            tls: tls::config(options)?,
+            tls: tls::config(&options.tls)?,
             tls_only: options.endpoint.scheme() == Some(&Scheme::HTTPS),
-            server_name: tls::server_name(options)?,
+            server_name: tls::server_name(&options.tls)?,
             timeout: options.timeout,
             idle_max: options.concurrency,
             resolver,

@@ -33,7 +33,7 @@ use tokio_util::task::TaskTracker;
 pub use resolver::{Lookup, Resolver};
 pub use tls::InvalidTls;
 
-use super::{Compression, Options, Protocol, outcome::Outcome};
+use super::{Compression, Options, Protocol, Tls, outcome::Outcome};
 use crate::otlp;
 use connect::{Connection, Connector};
 
@@ -143,10 +143,10 @@ impl Client {
     }
 }
 
-/// Checks the TLS files as an exporter would, for whoever reads a configuration.
-pub fn check_tls(options: &Options) -> Result<(), InvalidTls> {
-    tls::server_name(options)?;
-    tls::config(options).map(drop)
+/// Checks TLS settings as an exporter would, for whoever reads a configuration.
+pub fn check_tls(tls: &Tls) -> Result<(), InvalidTls> {
+    tls::server_name(tls)?;
+    tls::config(tls).map(drop)
 }
 
 fn request_uri(options: &Options) -> Uri {

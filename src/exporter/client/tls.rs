@@ -11,23 +11,33 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 
-use crate::exporter::{Options, Tls};
+use crate::exporter::Tls;
 
-/// TLS settings that cannot be used, in words for the user.
+/// TLS settings that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidTls(pub String);
+pub struct InvalidTls {
+    /// The key below `tls` that is to be changed.
+    pub key: &'static str,
+    /// What is wrong, in words for the user.
+    pub message: String,
+}
+
+impl InvalidTls {
+    fn new(key: &'static str, message: String) -> Self {
+        Self { key, message }
+    }
+}
 
 impl fmt::Display for InvalidTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
 impl std::error::Error for InvalidTls {}
 
 /// The TLS configuration of a destination.
-pub(super) fn config(options: &Options) -> Result<ClientConfig, InvalidTls> {
-    let tls = &options.tls;
+pub(super) fn config(tls: &Tls) -> Result<ClientConfig, InvalidTls> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -44,22 +54,26 @@ pub(super) fn config(options: &Options) -> Result<ClientConfig, InvalidTls> {
         return Ok(builder.with_no_client_auth());
     };
     let chain = certificates(chain, "cert_file")?;
-    let key = PrivateKeyDer::from_pem_slice(key)
-        .map_err(|error| InvalidTls(format!("key_file holds no private key in PEM: {error}")))?;
-    builder
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| InvalidTls(format!("cert_file and key_file do not fit: {error}")))
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
+        let message = format!("key_file holds no private key in PEM: {error}");
+        InvalidTls::new("key_file", message)
+    })?;
+    builder.with_client_auth_cert(chain, key).map_err(|error| {
+        let message = format!("cert_file and key_file do not fit: {error}");
+        InvalidTls::new("key_file", message)
+    })
 }
 
 /// The name that the destination's certificate must carry, where a setting says so.
-pub(super) fn server_name(options: &Options) -> Result<Option<ServerName<'static>>, InvalidTls> {
-    let Some(name) = &options.tls.server_name else {
+pub(super) fn server_name(tls: &Tls) -> Result<Option<ServerName<'static>>, InvalidTls> {
+    let Some(name) = &tls.server_name else {
         return Ok(None);
     };
     let parsed = ServerName::try_from(name.clone());
-    parsed
-        .map(Some)
-        .map_err(|_| InvalidTls(format!("server_name: {name:?} is no host name")))
+    parsed.map(Some).map_err(|_| {
+        let message = format!("server_name: {name:?} is no host name");
+        InvalidTls::new("server_name", message)
+    })
 }
 
 fn roots(tls: &Tls) -> Result<RootCertStore, InvalidTls> {
@@ -70,20 +84,21 @@ fn roots(tls: &Tls) -> Result<RootCertStore, InvalidTls> {
     };
     for certificate in certificates(pem, "ca_file")? {
         roots.add(certificate).map_err(|error| {
-            InvalidTls(format!("ca_file holds an unusable certificate: {error}"))
+            let message = format!("ca_file holds an unusable certificate: {error}");
+            InvalidTls::new("ca_file", message)
         })?;
     }
     Ok(roots)
 }
 
-fn certificates(pem: &[u8], key: &str) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
+fn certificates(pem: &[u8], key: &'static str) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| InvalidTls(format!("{key} is no PEM: {error}")))?;
+        .map_err(|error| InvalidTls::new(key, format!("{key} is no PEM: {error}")))?;
     if certificates.is_empty() {
-        return Err(InvalidTls(format!(
-            "{key} holds no certificate: expected PEM, -----BEGIN CERTIFICATE-----"
-        )));
+        let message =
+            format!("{key} holds no certificate: expected PEM, -----BEGIN CERTIFICATE-----");
+        return Err(InvalidTls::new(key, message));
     }
     Ok(certificates)
 }

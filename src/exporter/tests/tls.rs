@@ -210,9 +210,9 @@ fn settings_that_cannot_be_used_are_named() {
     let (certificate, key) = (pem(&identity.certificate), pem(&identity.key));
     let other_key = pem(&authority.sign("other").key);
     let with = |change: &dyn Fn(&mut Tls)| {
-        let mut options = options("https://jaeger:4317");
-        change(&mut options.tls);
-        check_tls(&options).unwrap_err().to_string()
+        let mut tls = Tls::default();
+        change(&mut tls);
+        check_tls(&tls).unwrap_err().to_string()
     };
     let cases = [
         (with(&|tls| tls.ca = Some(Arc::clone(&garbage))), "ca_file"),
