@@ -2,20 +2,29 @@
 //!
 //! Invariant: with a [`Connection`] end the tasks behind it, also when the peer is mute.
 
-use std::{fmt, time::Duration};
+use std::{
+    error, fmt,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use http::{Request, Response, uri::Scheme};
+use http::{Request, Response, Uri, uri::Scheme};
 use hyper::{body::Incoming, rt::Executor};
-use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{
+    FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream,
+};
 use hyper_util::{
     client::legacy::{Client as HttpClient, Error, connect::HttpConnector},
-    rt::TokioTimer,
+    rt::{TokioIo, TokioTimer},
 };
 use rustls::{ClientConfig, pki_types::ServerName};
+use tokio::net::TcpStream;
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
     task::TaskTracker,
 };
+use tower_service::Service;
 
 use super::{
     frame::Chunks,
@@ -43,18 +52,31 @@ const HEADERS_BYTES_MAX: u32 = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Connector {
     protocol: Protocol,
-    tls: ClientConfig,
-    tls_only: bool,
-    server_name: Option<ServerName<'static>>,
+    /// None towards a plain endpoint.
+    tls: Option<Handshake>,
     timeout: Duration,
     idle_max: usize,
     resolver: Resolver,
     tasks: TaskTracker,
 }
 
+/// What a TLS handshake is made with.
+#[derive(Clone, Debug)]
+struct Handshake {
+    config: ClientConfig,
+    server_name: Option<ServerName<'static>>,
+}
+
+/// The way to a destination: a plain endpoint is never spoken to over TLS, nor the other way round, and pays for none.
+#[derive(Clone)]
+enum Way {
+    Plain(HttpConnector<Shuffled>),
+    Tls(HttpsConnector<HttpConnector<Shuffled>>),
+}
+
 /// One generation of connections: with HTTP/2 a single one, with HTTP/1.1 as many as there are requests under way.
 pub(super) struct Connection {
-    http: HttpClient<Gathering<HttpsConnector<HttpConnector<Shuffled>>>, Chunks>,
+    http: HttpClient<Gathering<Way>, Chunks>,
     _stop: DropGuard,
 }
 
@@ -71,11 +93,16 @@ impl Connector {
         resolver: Resolver,
         tasks: TaskTracker,
     ) -> Result<Self, InvalidTls> {
+        let tls = || {
+            Ok(Handshake {
+                config: tls::config(&options.tls)?,
+                server_name: tls::server_name(&options.tls)?,
+            })
+        };
+        let over_tls = options.endpoint.scheme() == Some(&Scheme::HTTPS);
         Ok(Self {
             protocol: options.protocol,
-            tls: tls::config(&options.tls)?,
-            tls_only: options.endpoint.scheme() == Some(&Scheme::HTTPS),
-            server_name: tls::server_name(&options.tls)?,
+            tls: over_tls.then(tls).transpose()?,
             timeout: options.timeout,
             idle_max: options.concurrency,
             resolver,
@@ -99,7 +126,7 @@ impl Connector {
             .pool_max_idle_per_host(self.idle_max)
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .build(Gathering(self.tls(self.tcp())));
+            .build(Gathering(self.way()));
         Connection {
             http,
             _stop: stop.drop_guard(),
@@ -120,21 +147,43 @@ impl Connector {
         tcp
     }
 
-    fn tls<T>(&self, tcp: T) -> HttpsConnector<T> {
-        let builder = HttpsConnectorBuilder::new().with_tls_config(self.tls.clone());
-        // A plain endpoint is never spoken to over TLS, nor the other way round.
-        let mut builder = if self.tls_only {
-            builder.https_only()
-        } else {
-            builder.https_or_http()
+    fn way(&self) -> Way {
+        let tcp = self.tcp();
+        let Some(tls) = &self.tls else {
+            return Way::Plain(tcp);
         };
-        if let Some(name) = &self.server_name {
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls.config.clone());
+        let mut builder = builder.https_only();
+        if let Some(name) = &tls.server_name {
             let resolver = FixedServerNameResolver::new(name.clone());
             builder = builder.with_server_name_resolver(resolver);
         }
-        match self.protocol {
+        Way::Tls(match self.protocol {
             Protocol::Grpc => builder.enable_http2().wrap_connector(tcp),
             Protocol::Http => builder.enable_all_versions().wrap_connector(tcp),
+        })
+    }
+}
+
+impl Service<Uri> for Way {
+    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Error = Box<dyn error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        match self {
+            Self::Plain(tcp) => tcp.poll_ready(cx).map_err(Into::into),
+            Self::Tls(tls) => tls.poll_ready(cx),
+        }
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        match self {
+            Self::Plain(tcp) => {
+                let connecting = tcp.call(to);
+                Box::pin(async move { Ok(connecting.await?.into()) })
+            }
+            Self::Tls(tls) => tls.call(to),
         }
     }
 }

@@ -50,6 +50,7 @@ async fn options_that_cannot_be_used_change_nothing() {
     let options = quick(&backend, Protocol::Grpc);
     let rig = Rig::start(options.clone());
     let mut unusable = options;
+    unusable.endpoint = "https://jaeger:4317".parse().unwrap();
     unusable.tls.ca = Some(Arc::from(&b"nonsense"[..]));
     let error = rig.exporter.reconfigure(unusable).unwrap_err();
     assert!(error.to_string().starts_with("ca_file"), "{error}");
