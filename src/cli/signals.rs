@@ -73,3 +73,22 @@ fn exit_at_once() -> ! {
     tracing::warn!("second signal, exiting at once");
     std::process::exit(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{process::Command, time::Duration};
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_that_comes_before_it_is_followed_counts() {
+        let mut signals = Signals::catch().unwrap();
+        let id = std::process::id().to_string();
+        let sent = Command::new("kill").args(["-s", "HUP", &id]).status();
+        assert!(sent.unwrap().success());
+        let event = timeout(Duration::from_secs(10), signals.next()).await;
+        assert_eq!(event, Ok(Event::Reload));
+    }
+}
