@@ -181,7 +181,7 @@ impl fmt::Display for BindError {
                 write!(f, "{key}: cannot listen on {address}: {error}")
             }
             Self::Tls { destination, error } => {
-                write!(f, "destinations.{destination}.tls: {error}")
+                write!(f, "destinations.{destination}.tls.{error}")
             }
         }
     }

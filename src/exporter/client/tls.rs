@@ -30,7 +30,7 @@ impl InvalidTls {
 
 impl fmt::Display for InvalidTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        write!(f, "{}: {}", self.key, self.message)
     }
 }
 
@@ -55,11 +55,11 @@ pub(super) fn config(tls: &Tls) -> Result<ClientConfig, InvalidTls> {
     };
     let chain = certificates(chain, "cert_file")?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| {
-        let message = format!("key_file holds no private key in PEM: {error}");
+        let message = format!("holds no private key in PEM: {error}");
         InvalidTls::new("key_file", message)
     })?;
     builder.with_client_auth_cert(chain, key).map_err(|error| {
-        let message = format!("cert_file and key_file do not fit: {error}");
+        let message = format!("does not fit cert_file: {error}");
         InvalidTls::new("key_file", message)
     })
 }
@@ -71,7 +71,7 @@ pub(super) fn server_name(tls: &Tls) -> Result<Option<ServerName<'static>>, Inva
     };
     let parsed = ServerName::try_from(name.clone());
     parsed.map(Some).map_err(|_| {
-        let message = format!("server_name: {name:?} is no host name");
+        let message = format!("{name:?} is no host name");
         InvalidTls::new("server_name", message)
     })
 }
@@ -84,7 +84,7 @@ fn roots(tls: &Tls) -> Result<RootCertStore, InvalidTls> {
     };
     for certificate in certificates(pem, "ca_file")? {
         roots.add(certificate).map_err(|error| {
-            let message = format!("ca_file holds an unusable certificate: {error}");
+            let message = format!("holds an unusable certificate: {error}");
             InvalidTls::new("ca_file", message)
         })?;
     }
@@ -94,11 +94,10 @@ fn roots(tls: &Tls) -> Result<RootCertStore, InvalidTls> {
 fn certificates(pem: &[u8], key: &'static str) -> Result<Vec<CertificateDer<'static>>, InvalidTls> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| InvalidTls::new(key, format!("{key} is no PEM: {error}")))?;
+        .map_err(|error| InvalidTls::new(key, format!("is no PEM: {error}")))?;
     if certificates.is_empty() {
-        let message =
-            format!("{key} holds no certificate: expected PEM, -----BEGIN CERTIFICATE-----");
-        return Err(InvalidTls::new(key, message));
+        let message = "holds no certificate: expected PEM, -----BEGIN CERTIFICATE-----";
+        return Err(InvalidTls::new(key, message.to_owned()));
     }
     Ok(certificates)
 }

@@ -226,7 +226,7 @@ fn settings_that_cannot_be_used_are_named() {
         ),
         (
             with(&|tls| tls.identity = Some((Arc::clone(&certificate), Arc::clone(&other_key)))),
-            "cert_file and key_file",
+            "key_file: does not fit cert_file",
         ),
         (
             with(&|tls| tls.server_name = Some("no host name!".to_owned())),
