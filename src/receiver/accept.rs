@@ -59,10 +59,11 @@ fn open(socket: TcpStream, peer: Peer, shared: &Arc<Shared>) {
     if let Err(error) = prepare(&socket) {
         debug!(peer = %peer.address, %error, "the socket of a connection takes no options");
     }
-    let (serves, stopped) = (Arc::clone(shared), shared.stopping.connections.clone());
+    let stopped = shared.stopping.connections.clone();
+    let of_connection = Arc::clone(shared);
     shared.tasks.spawn(async move {
-        // Lent, not given: the task would have room for it twice.
-        let serving = pin!(connection::run(socket, peer, serves));
+        // Made here and lent, not given: the task would have room for it twice.
+        let serving = pin!(connection::run(socket, peer, of_connection));
         stopped.run_until_cancelled(serving).await;
         drop(slot);
     });
