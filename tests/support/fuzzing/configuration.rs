@@ -54,9 +54,9 @@ fn loaded(configuration: &[u8]) -> Result<String, Invalid> {
 
 /// Whatever a file holds, what is found is told on lines of its own.
 fn check_lines(findings: &Findings) {
-    let lines = findings.to_string().lines().count();
-    assert_eq!(lines, findings.0.len(), "{findings}");
-    check_printable(&findings.to_string());
+    let report = findings.to_string();
+    assert_eq!(report.lines().count(), findings.0.len(), "{report}");
+    check_printable(&report);
 }
 
 /// Nothing of a file steers the terminal that a report is read on.
